@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_BASE_DAEMON_H
+#define VOFW_BASE_DAEMON_H
+
+struct event_base;
+
+/*
+ * The skeleton both agents share: options (-c FILE, -t, -V, -h), the event base, SIGHUP, SIGTERM,
+ * SIGINT, SIGPIPE ignored, sd_notify's READY=1 over $NOTIFY_SOCKET when set, RLIMIT_NOFILE raised
+ * to its hard limit. One thread.
+ */
+struct daemon {
+	const char *name;    /* "hrac" */
+	const char *summary; /* one line for -h */
+	/* Loads and checks FILE; errors are on stderr as "FILE:LINE: ...". 0 and a new configuration. */
+	int (*load)(const char *file, void **conf);
+	void (*unload)(void *conf);
+	/* Starts all services on `base`; takes over conf on success. Errors are logged by it. */
+	int (*start)(struct event_base *base, void *conf, void **state);
+	/* SIGHUP: takes over the new conf; what cannot change without a restart is logged. */
+	void (*reload)(void *state, void *conf);
+	/* SIGTERM: begins to end in order; calls event_base_loopexit when done (at most ~2 s). */
+	void (*stop)(void *state);
+	void (*free)(void *state); /* after the loop ended */
+};
+
+/* Parses the options and runs; returns the exit status of main (0 good, 1 bad). */
+int daemon_main(const struct daemon *d, int argc, char **argv);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_CONFIG_CONFIG_H
+#define VOFW_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "log/log.h"
+
+/*
+ * The configuration of both agents, read by libconfuse from declarative tables; const after load.
+ * Every string and list is owned by the configuration. Options, defaults and ranges are told in
+ * hrac.conf(5), hras.conf(5) and in conf/. A wrong key, value or missing file gives one line on
+ * stderr, "FILE:LINE: what is wrong, what was expected", and ERR_MALFORMED.
+ */
+
+enum config_proto { CONFIG_UDP, CONFIG_TCP };
+
+struct config_listen { /* "udp:192.0.2.1:5060" */
+	enum config_proto proto;
+	struct addr addr;
+};
+
+#define CONFIG_LISTEN_MAX 8
+#define CONFIG_DOMAINS_MAX 64
+
+struct config_sip {
+	struct config_listen listen[CONFIG_LISTEN_MAX]; /* at least one */
+	size_t listen_n;
+};
+
+struct config_media {
+	struct addr address;         /* port 0; given to phones, and bound */
+	uint16_t port_min, port_max; /* RTP takes even ports, RTCP the next odd one */
+	uint32_t max_age_ms;         /* voice older than this at the sender is dropped; 150, 20..2000 */
+	uint32_t timeout_s;          /* HRAS: a call with no media this long is ended; 90, 0 = never */
+	uint32_t linger_ms;          /* HRAS: ports rest this long after a call; 2000, 0..60000 */
+};
+
+struct config_status {
+	struct addr listen; /* not set: no status page */
+};
+
+struct config_hrac {
+	struct {
+		char *url;            /* "http://host[:port]/" or "https://..."; a path prefix is kept */
+		char *agent;          /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
+		char *secret;         /* the shared secret */
+		char *proxy;          /* "http://host:port", NULL = direct (environment not consulted) */
+		char *proxy_user;     /* NULL = none */
+		char *proxy_password; /* NULL = none */
+		char *ca;             /* PEM file, NULL = the system's store */
+		unsigned connections; /* pairs while calls are up; 4, 1..64 */
+		uint64_t rotate_bytes; /* a GET or POST is replaced after this many bytes; 64 MiB; 0 = never */
+		uint32_t rotate_age_s; /* ... and after this many seconds; 600; 0 = never */
+	} tunnel;
+	struct config_sip sip;
+	struct config_media media;
+	struct config_status status;
+	enum log_level log_level; /* info */
+};
+
+struct config_agent {
+	char *name;
+	char *secret;
+};
+
+struct config_user {
+	char *name;     /* the user part of its AOR, in every domain of `domains` */
+	char *password;
+};
+
+enum config_auth { CONFIG_AUTH_NONE, CONFIG_AUTH_OUTSIDE, CONFIG_AUTH_ALL };
+
+struct config_hras {
+	char *domains[CONFIG_DOMAINS_MAX]; /* lower case; the first is the one shown for hidden hosts */
+	size_t domains_n;
+	struct {
+		struct addr listen[CONFIG_LISTEN_MAX];
+		size_t listen_n;
+		char *certificate; /* PEM chain; with key: all listeners speak https */
+		char *key;
+		uint32_t grace_s;  /* an agent away this long is gone: its calls are ended; 30, 5..3600 */
+	} tunnel;
+	struct config_agent *agents; /* by name */
+	size_t agents_n;
+	struct config_sip sip;
+	struct config_media media;
+	struct config_status status;
+	enum config_auth auth; /* outside */
+	struct config_user *users;
+	size_t users_n;
+	bool internal_calls_direct; /* internal_calls = direct | relay; direct */
+	char *store;                /* SQLite file for what outlives a restart; NULL = memory only */
+	char **dns_servers;         /* "dns_servers = { "192.0.2.53" }"; the system's when empty */
+	size_t dns_servers_n;
+	uint32_t calls_max;         /* 4000: beyond it 503 */
+	uint32_t registrations_max; /* 100000 */
+	enum log_level log_level;
+};
+
+int config_load_hrac(const char *file, struct config_hrac **out);
+int config_load_hras(const char *file, struct config_hras **out);
+void config_free_hrac(struct config_hrac *c); /* takes over; wipes secrets */
+void config_free_hras(struct config_hras *c);
+
+#endif
