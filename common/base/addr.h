@@ -46,7 +46,7 @@ bool addr_equal(const struct addr *a, const struct addr *b);     /* address and 
 bool addr_same_host(const struct addr *a, const struct addr *b); /* address only */
 uint32_t addr_hash(const struct addr *a);    /* of address and port */
 
-/* "192.0.2.1:5060" / "[2001:db8::1]:5060" into buf; returns buf. */
+/* "192.0.2.1:5060" / "[2001:db8::1]:5060", "-" when not set, into buf; returns buf. */
 const char *addr_str(const struct addr *a, char buf[static ADDR_STR_MAX]);
 
 /* The address without port and brackets ("2001:db8::1") into buf; returns buf. */
