@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_TUNNEL_TUNNEL_H
+#define VOFW_TUNNEL_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tunnel/handshake.h"
+
+/*
+ * One end of one tunnel session (docs/PROTOCOL.md). Pure: no sockets, no HTTP, no clock of its
+ * own; bytes in, bytes out. It hides the frames, their numbering, acknowledgement, repetition and
+ * ageing, the choice of a stream for each batch, heartbeats, the dead-man timer, the rotation of
+ * streams and the number of them.
+ *
+ * A *stream* is one HTTP body, in one direction: DOWN is the answer to a GET (HRAS writes, HRAC
+ * reads), UP is the body of a POST. The HTTP layer (hrac/uplink.c, hras/gateway.c) owns the
+ * requests, this module owns `struct tunnel_stream`, one for each request, from
+ * tunnel_stream_open to tunnel_stream_gone. The side that reads a stream calls tunnel_input with
+ * what came; the side that writes calls tunnel_output from its read callback.
+ *
+ * Two classes of frames:
+ *  reliable  exactly once, in order, across streams, cuts and resumptions; kept until acknowledged;
+ *            at most `reliable_max` waiting and none older than 32 s, else the session is broken.
+ *  media     at most once, at once, in any order; never repeated by a timer; dropped at the sender
+ *            (and counted) when older than media_max_age_us.
+ *
+ * Not thread-safe. Handlers are called from inside tunnel_* calls; they may call tunnel_send_*
+ * and nothing else of this tunnel, and never free it.
+ */
+struct tunnel;
+struct tunnel_stream;
+
+enum tunnel_role { TUNNEL_CLIENT /* HRAC */, TUNNEL_SERVER /* HRAS */ };
+enum tunnel_dir { TUNNEL_UP, TUNNEL_DOWN };
+enum tunnel_state { TUNNEL_CONNECTING, TUNNEL_UP_STATE, TUNNEL_DOWN_STATE };
+
+/* Why a stream ended, or a new one is wanted; counted each. */
+enum tunnel_why {
+	TUNNEL_WHY_ORDERLY,   /* rotated out or no longer needed; its writer said END */
+	TUNNEL_WHY_CUT,       /* the connection failed or was closed under us */
+	TUNNEL_WHY_DEAD,      /* silent for dead_us: the dead-man timer */
+	TUNNEL_WHY_MALFORMED, /* it carried what is no frame */
+	TUNNEL_WHY_REFUSED,   /* HTTP answered something else than 200 */
+	TUNNEL_WHY_N
+};
+
+struct tunnel_cfg {
+	enum tunnel_role role;
+	unsigned connections;        /* streams a direction while busy; 1..64 */
+	uint64_t media_max_age_us;   /* 150 000 */
+	uint64_t rotate_bytes;       /* 0 = never */
+	uint64_t rotate_age_us;      /* 0 = never */
+	uint64_t heartbeat_busy_us;  /* 500 000: on each stream that was silent so long, calls up */
+	uint64_t heartbeat_idle_us;  /* 3 000 000: likewise, no call up */
+	uint64_t dead_us;            /* 4 800 000: a readable stream silent so long is dead */
+	unsigned reliable_max;       /* 8192 frames */
+	size_t reliable_bytes_max;   /* 8 MiB */
+	uint64_t seed;               /* of the back-off's jitter */
+};
+void tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg);
+
+#define TUNNEL_RELIABLE_MAX 66000 /* longest payload of a reliable frame (a SIP message of 64 KiB) */
+#define TUNNEL_MEDIA_MAX 2048     /* longest payload of a media frame */
+
+struct tunnel_handlers {
+	/* A reliable frame: its type and payload, borrowed until return. */
+	void (*on_reliable)(void *arg, uint8_t type, const uint8_t *data, size_t n);
+	/* A media frame for `channel`; payload borrowed until return. */
+	void (*on_media)(void *arg, uint32_t channel, const uint8_t *data, size_t n);
+	/* `s` (written by this end) has bytes again after tunnel_output gave 0: resume its reader. */
+	void (*on_wake)(void *arg, struct tunnel_stream *s);
+	/*
+	 * End the HTTP request of `s` on the next turn of the loop and then call tunnel_stream_gone.
+	 * For a stream that this end writes in order, TUNNEL_OUTPUT_END comes instead.
+	 */
+	void (*on_abort)(void *arg, struct tunnel_stream *s, enum tunnel_why why);
+	/* Client only: open an HTTP request for a new stream; call tunnel_stream_open for it. */
+	void (*on_wanted)(void *arg, enum tunnel_dir dir);
+	/* The state changed. UP: each direction has a live stream. */
+	void (*on_state)(void *arg, enum tunnel_state state);
+	/* The session cannot go on (frames lost for good, refused by the peer): open a new one. */
+	void (*on_broken)(void *arg);
+};
+
+/* Copies cfg, handlers and grant. The caller owns the tunnel. */
+struct tunnel *tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *arg,
+    const struct tunnel_grant *grant, uint64_t now_us);
+void tunnel_free(struct tunnel *t); /* streams not yet gone are forgotten with it */
+const struct tunnel_grant *tunnel_grant(const struct tunnel *t);
+
+/* -- Streams -- */
+
+#define TUNNEL_PATH_MAX 128
+
+/*
+ * Client: a new stream, whose request is about to be made; `path` gets what follows the
+ * configured URL ("vofw/1/down/<session>/<serial>/<mac>"), good for this one request.
+ * `user` is handed back by tunnel_stream_user. ERR_FULL beyond the cap.
+ */
+int tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64_t now_us,
+    char path[static TUNNEL_PATH_MAX], struct tunnel_stream **out);
+
+struct tunnel_request { /* a parsed path; plain data */
+	enum tunnel_dir dir;
+	uint64_t session;
+	uint32_t serial;
+	uint8_t mac[16];
+};
+/* The part of a request's path from "vofw/1/" on. ERR_MALFORMED. */
+int tunnel_request_parse(const char *path, struct tunnel_request *out);
+
+/*
+ * Server: a request came. ERR_AUTH when the mac is wrong, ERR_EXISTS when the serial was used
+ * before, ERR_FULL beyond the cap of streams.
+ */
+int tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void *user,
+    uint64_t now_us, struct tunnel_stream **out);
+
+void *tunnel_stream_user(const struct tunnel_stream *s);
+enum tunnel_dir tunnel_stream_dir(const struct tunnel_stream *s);
+
+/* The HTTP request of `s` is over, for whatever reason; takes over s. Its unacknowledged reliable
+ * frames go out on another stream. */
+void tunnel_stream_gone(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why why,
+    uint64_t now_us);
+
+#define TUNNEL_OUTPUT_END (-1)
+/*
+ * The next bytes of the body that this end writes: n > 0 bytes put into out (cap >= 2048), 0 =
+ * nothing now (pause the reader; on_wake will tell), TUNNEL_OUTPUT_END = the body is over.
+ */
+long tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size_t cap,
+    uint64_t now_us);
+
+/*
+ * Bytes of a body that this end reads, cut anywhere. ERR_MALFORMED: abort the request, then
+ * tunnel_stream_gone(TUNNEL_WHY_MALFORMED).
+ */
+int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n,
+    uint64_t now_us);
+
+/* -- Sending -- */
+
+/* Copies. ERR_TOO_BIG; ERR_FULL when the peer has not acknowledged reliable_max frames. May be
+ * called while no stream is up: the frame waits. */
+int tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t now_us);
+
+/* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when no stream is up: voice does not wait. */
+int tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n,
+    uint64_t now_us);
+
+/* Closes the batches begun since the last flush and hands them to streams (on_wake). Call it once
+ * at the end of every turn of the loop in which something was sent or received. */
+void tunnel_flush(struct tunnel *t, uint64_t now_us);
+
+/* -- Time and demand -- */
+
+/* A call is up or being set up: the client opens all its streams; false: it goes back to one pair
+ * after 30 s. Also chooses the heartbeat. On the server: chooses the heartbeat only. */
+void tunnel_set_busy(struct tunnel *t, bool busy, uint64_t now_us);
+
+/* Does what is due; to be called at or after tunnel_deadline. */
+void tunnel_tick(struct tunnel *t, uint64_t now_us);
+uint64_t tunnel_deadline(const struct tunnel *t); /* monotonic us; CLOCK_NEVER */
+
+/* Client, the network changed: all streams are suspected dead, back-off starts anew. */
+void tunnel_kick(struct tunnel *t, uint64_t now_us);
+
+/* -- Facts -- */
+
+struct tunnel_stats {
+	uint64_t bytes_sent, bytes_received;   /* of the HTTP bodies */
+	uint64_t batches_sent, batches_received;
+	uint64_t reliable_sent, reliable_resent, reliable_received, reliable_duplicate;
+	uint64_t media_sent, media_received, media_duplicate, media_late_dropped, media_down_dropped;
+	uint64_t streams_opened, streams_rotated, streams_ended[TUNNEL_WHY_N];
+	uint64_t malformed;
+};
+const struct tunnel_stats *tunnel_stats(const struct tunnel *t); /* borrowed while t lives */
+enum tunnel_state tunnel_state(const struct tunnel *t);
+uint64_t tunnel_srtt_us(const struct tunnel *t);    /* 0 = not measured yet */
+unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
+uint64_t tunnel_up_since_us(const struct tunnel *t); /* 0 = not up */
+
+/* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
+uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);
+
+#endif
