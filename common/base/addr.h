@@ -36,15 +36,15 @@ int addr_parse_host(const char *host, size_t n, uint16_t port, struct addr *out)
 void addr_from_sockaddr(const struct sockaddr *sa, struct addr *out);
 bool addr_is_set(const struct addr *a);
 bool addr_is_v6(const struct addr *a);
-bool addr_is_any(const struct addr *a);      /* 0.0.0.0 or :: */
+bool addr_is_any(const struct addr *a); /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);
-bool addr_is_private(const struct addr *a);  /* RFC 1918, RFC 6598, RFC 4193, link-local, loopback */
-socklen_t addr_len(const struct addr *a);    /* for bind(2), sendto(2) */
-uint16_t addr_port(const struct addr *a);    /* host byte order */
+bool addr_is_private(const struct addr *a); /* RFC 1918, RFC 6598, RFC 4193, link-local, loopback */
+socklen_t addr_len(const struct addr *a);   /* for bind(2), sendto(2) */
+uint16_t addr_port(const struct addr *a);   /* host byte order */
 void addr_set_port(struct addr *a, uint16_t port);
 bool addr_equal(const struct addr *a, const struct addr *b);     /* address and port */
 bool addr_same_host(const struct addr *a, const struct addr *b); /* address only */
-uint32_t addr_hash(const struct addr *a);    /* of address and port */
+uint32_t addr_hash(const struct addr *a);                        /* of address and port */
 
 /* "192.0.2.1:5060" / "[2001:db8::1]:5060", "-" when not set, into buf; returns buf. */
 const char *addr_str(const struct addr *a, char buf[static ADDR_STR_MAX]);

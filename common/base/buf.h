@@ -26,7 +26,7 @@ int buf_append(struct buf *b, const void *p, size_t n);
 
 /* Room for n more bytes at the end, to be filled and then committed. ERR_FULL beyond max. */
 int buf_reserve(struct buf *b, size_t n, uint8_t **room);
-void buf_commit(struct buf *b, size_t n); /* n <= the reserved room */
+void buf_commit(struct buf *b, size_t n);  /* n <= the reserved room */
 void buf_consume(struct buf *b, size_t n); /* drops n <= len bytes at the front */
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -8,11 +8,11 @@
  * Time. Everything that measures or waits uses the monotonic clock in microseconds; pure modules
  * never call it but are given `now_us`. Wall time is for people and for what outlives a restart.
  */
-uint64_t clock_us(void);      /* monotonic, us; never goes back */
-uint64_t clock_wall_s(void);  /* seconds since 1970 UTC */
+uint64_t clock_us(void);     /* monotonic, us; never goes back */
+uint64_t clock_wall_s(void); /* seconds since 1970 UTC */
 
-#define CLOCK_MS 1000ULL      /* us in a millisecond */
-#define CLOCK_S 1000000ULL    /* us in a second */
+#define CLOCK_MS 1000ULL       /* us in a millisecond */
+#define CLOCK_S 1000000ULL     /* us in a second */
 #define CLOCK_NEVER UINT64_MAX /* a deadline that does not come */
 
 #endif

@@ -21,7 +21,9 @@ struct metric {
 };
 
 /* Ends with an entry whose name is NULL. */
+/* clang-format off */
 #define METRIC(type, field, metric_kind_, text) { #field, text, metric_kind_, offsetof(type, field) }
+/* clang-format on */
 
 struct metric_set {
 	const struct metric *table; /* borrowed for ever */

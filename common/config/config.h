@@ -34,9 +34,9 @@ struct config_sip {
 struct config_media {
 	struct addr address;         /* port 0; given to phones, and bound */
 	uint16_t port_min, port_max; /* RTP takes even ports, RTCP the next odd one */
-	uint32_t max_age_ms;         /* voice older than this at the sender is dropped; 150, 20..2000 */
-	uint32_t timeout_s;          /* HRAS: a call with no media this long is ended; 90, 0 = never */
-	uint32_t linger_ms;          /* HRAS: ports rest this long after a call; 2000, 0..60000 */
+	uint32_t max_age_ms; /* voice older than this at the sender is dropped; 150, 20..2000 */
+	uint32_t timeout_s;  /* HRAS: a call with no media this long is ended; 90, 0 = never */
+	uint32_t linger_ms;  /* HRAS: ports rest this long after a call; 2000, 0..60000 */
 };
 
 struct config_status {
@@ -45,16 +45,16 @@ struct config_status {
 
 struct config_hrac {
 	struct {
-		char *url;            /* "http://host[:port]/" or "https://..."; a path prefix is kept */
-		char *agent;          /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
-		char *secret;         /* the shared secret */
-		char *proxy;          /* "http://host:port", NULL = direct (environment not consulted) */
-		char *proxy_user;     /* NULL = none */
-		char *proxy_password; /* NULL = none */
-		char *ca;             /* PEM file, NULL = the system's store */
-		unsigned connections; /* pairs while calls are up; 4, 1..64 */
-		uint64_t rotate_bytes; /* a GET or POST is replaced after this many bytes; 64 MiB; 0 = never */
-		uint32_t rotate_age_s; /* ... and after this many seconds; 600; 0 = never */
+		char *url;    /* "http://host[:port]/" or "https://..."; a path prefix is kept */
+		char *agent;  /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
+		char *secret; /* the shared secret */
+		char *proxy;  /* "http://host:port", NULL = direct (environment not consulted) */
+		char *proxy_user;      /* NULL = none */
+		char *proxy_password;  /* NULL = none */
+		char *ca;              /* PEM file, NULL = the system's store */
+		unsigned connections;  /* pairs while calls are up; 4, 1..64 */
+		uint64_t rotate_bytes; /* a GET or POST lives for so many; 64 MiB, 0 = ever */
+		uint32_t rotate_age_s; /* ... and for so long; 600, 0 = ever */
 	} tunnel;
 	struct config_sip sip;
 	struct config_media media;
@@ -68,21 +68,21 @@ struct config_agent {
 };
 
 struct config_user {
-	char *name;     /* the user part of its AOR, in every domain of `domains` */
+	char *name; /* the user part of its AOR, in every domain of `domains` */
 	char *password;
 };
 
 enum config_auth { CONFIG_AUTH_NONE, CONFIG_AUTH_OUTSIDE, CONFIG_AUTH_ALL };
 
 struct config_hras {
-	char *domains[CONFIG_DOMAINS_MAX]; /* lower case; the first is the one shown for hidden hosts */
+	char *domains[CONFIG_DOMAINS_MAX]; /* lower case; the first stands for hidden hosts */
 	size_t domains_n;
 	struct {
 		struct addr listen[CONFIG_LISTEN_MAX];
 		size_t listen_n;
 		char *certificate; /* PEM chain; with key: all listeners speak https */
 		char *key;
-		uint32_t grace_s;  /* an agent away this long is gone: its calls are ended; 30, 5..3600 */
+		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 	} tunnel;
 	struct config_agent *agents; /* by name */
 	size_t agents_n;
@@ -93,8 +93,8 @@ struct config_hras {
 	struct config_user *users;
 	size_t users_n;
 	bool internal_calls_direct; /* internal_calls = direct | relay; direct */
-	char *store;                /* SQLite file for what outlives a restart; NULL = memory only */
-	char **dns_servers;         /* "dns_servers = { "192.0.2.53" }"; the system's when empty */
+	char *store;        /* SQLite file for what outlives a restart; NULL = memory only */
+	char **dns_servers; /* "dns_servers = { "192.0.2.53" }"; the system's when empty */
 	size_t dns_servers_n;
 	uint32_t calls_max;         /* 4000: beyond it 503 */
 	uint32_t registrations_max; /* 100000 */

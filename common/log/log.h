@@ -20,9 +20,9 @@ int log_level_parse(const char *s, enum log_level *out); /* "error" ... "debug" 
 #define log_error(component, ...) log_line(LOG_ERROR, component, __VA_ARGS__)
 #define log_warn(component, ...) log_line(LOG_WARN, component, __VA_ARGS__)
 #define log_info(component, ...) log_line(LOG_INFO, component, __VA_ARGS__)
-#define log_debug(component, ...)                                  \
-	do {                                                       \
-		if (log_level() >= LOG_DEBUG)                      \
+#define log_debug(component, ...)                                    \
+	do {                                                         \
+		if (log_level() >= LOG_DEBUG)                        \
 			log_line(LOG_DEBUG, component, __VA_ARGS__); \
 	} while (0)
 
