@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Every .c and .h of this folder, in pairs, in the order of the alphabet.
+libstatus_a_SOURCES =
