@@ -3,7 +3,7 @@ libbase_a_SOURCES = \
 	common/base/addr.c common/base/addr.h \
 	common/base/buf.c common/base/buf.h \
 	common/base/clock.c common/base/clock.h \
-	common/base/daemon.h \
+	common/base/daemon.c common/base/daemon.h \
 	common/base/err.c common/base/err.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/metric.h
