@@ -6,4 +6,5 @@ libbase_a_SOURCES = \
 	common/base/daemon.c common/base/daemon.h \
 	common/base/err.c common/base/err.h \
 	common/base/mem.c common/base/mem.h \
-	common/base/metric.h
+	common/base/metric.h \
+	common/base/timers.c common/base/timers.h
