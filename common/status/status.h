@@ -21,10 +21,10 @@ struct status;
 
 struct status_source {
 	/* New references; the shapes of hras(8), "STATUS". */
-	json_t *(*status)(void *arg);        /* without "counters": added by the module */
+	json_t *(*status)(void *arg); /* without "counters": added by the module */
 	json_t *(*calls)(void *arg);
 	json_t *(*registrations)(void *arg);
-	bool (*healthy)(void *arg);          /* the tunnel is up */
+	bool (*healthy)(void *arg); /* the tunnel is up */
 	/* Fills at most cap sets; their counters are in /metrics and in /api/status. */
 	size_t (*metrics)(void *arg, struct metric_set *out, size_t cap);
 };

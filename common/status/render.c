@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "status/render.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "log/log.h"
+
+#define PROMETHEUS_MAX (4u << 20)
+
+json_t *
+render_counters(const struct metric_set *sets, size_t n)
+{
+	json_t *root = json_object(), *old;
+
+	for (size_t i = 0; i < n; i++) {
+		for (const struct metric *m = sets[i].table; m->name != NULL; m++) {
+			json_int_t v = (json_int_t)metric_value(&sets[i], m);
+
+			if ((old = json_object_get(root, m->name)) != NULL)
+				v += json_integer_value(old);
+			json_object_set_new(root, m->name, json_integer(v));
+		}
+	}
+	return root;
+}
+
+static void
+on_event(void *arg, uint64_t wall_s, enum log_level level, const char *component, const char *text)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	json_t *array = arg;
+
+	json_array_insert_new(array, 0,
+	    json_pack("{s:I, s:s, s:s, s:s}", "time", (json_int_t)wall_s, "level", names[level],
+		"component", component, "text", text));
+}
+
+json_t *
+render_events(void)
+{
+	json_t *array = json_array();
+
+	log_recent(on_event, array);
+	return json_pack("{s:o}", "events", array);
+}
+
+/* A label value: backslash, quote and newline are escaped (the format's rule). */
+static void
+put_label(struct buf *b, const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s == '\n')
+			buf_append(b, "\\n", 2);
+		else if (*s == '\\' || *s == '"')
+			buf_printf(b, "\\%c", *s);
+		else
+			buf_append(b, s, 1);
+	}
+}
+
+static void
+put_head(struct buf *b, const char *name, const char *help, const char *type)
+{
+	buf_printf(b, "# HELP vofw_%s %s\n# TYPE vofw_%s %s\n", name, help, name, type);
+}
+
+static void
+put_figure(struct buf *b, const json_t *status, const char *key, const char *name, const char *help)
+{
+	const json_t *v = json_object_get(status, key);
+
+	if (!json_is_number(v))
+		return;
+	put_head(b, name, help, "gauge");
+	buf_printf(b, "vofw_%s %.10g\n", name, json_number_value(v));
+}
+
+static double
+tunnel_figure(const json_t *tunnel, const char *key)
+{
+	const json_t *v = json_object_get(tunnel, key);
+
+	if (json_is_string(v))
+		return strcmp(json_string_value(v), "up") == 0;
+	return json_number_value(v);
+}
+
+static void
+put_tunnels(struct buf *b, const json_t *status)
+{
+	static const struct {
+		const char *key, *name, *help;
+	} figures[] = {
+		{ "state", "tunnel_up", "1 when the tunnel of this agent is up." },
+		{ "connections", "tunnel_connections", "Live HTTP requests of the tunnel." },
+		{ "rtt_ms", "tunnel_rtt_ms",
+		    "Smoothed round-trip time of the tunnel, milliseconds." },
+		{ "bytes_sent", "tunnel_sent_bytes", "Body bytes sent in this session." },
+		{ "bytes_received", "tunnel_received_bytes",
+		    "Body bytes received in this session." },
+		{ "reconnects", "tunnel_reconnects", "Sessions opened since the start." },
+	};
+	const json_t *tunnels = json_object_get(status, "tunnels"), *t;
+	size_t i;
+
+	for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+		put_head(b, figures[f].name, figures[f].help, "gauge");
+		json_array_foreach(tunnels, i, t) {
+			const char *agent = json_string_value(json_object_get(t, "agent"));
+
+			buf_printf(b, "vofw_%s{agent=\"", figures[f].name);
+			put_label(b, agent ? agent : "");
+			buf_printf(b, "\"} %.10g\n", tunnel_figure(t, figures[f].key));
+		}
+	}
+}
+
+static void
+put_metric(struct buf *b, const char *name, const struct metric *m, json_int_t value)
+{
+	bool counter = m->kind == METRIC_COUNTER;
+
+	buf_printf(b,
+	    "# HELP vofw_%s%s %s\n# TYPE vofw_%s%s %s\nvofw_%s%s %" JSON_INTEGER_FORMAT "\n", name,
+	    counter ? "_total" : "", m->help, name, counter ? "_total" : "",
+	    counter ? "counter" : "gauge", name, counter ? "_total" : "", value);
+}
+
+char *
+render_prometheus(const json_t *status, const struct metric_set *sets, size_t n, size_t *len)
+{
+	json_t *sums = render_counters(sets, n);
+	struct buf b;
+	char *out;
+
+	buf_init(&b, PROMETHEUS_MAX);
+	put_head(&b, "info", "The version and role of this agent.", "gauge");
+	buf_printf(&b, "vofw_info{role=\"");
+	put_label(&b, json_string_value(json_object_get(status, "role")) ?: "");
+	buf_printf(&b, "\",version=\"");
+	put_label(&b, json_string_value(json_object_get(status, "version")) ?: "");
+	buf_printf(&b, "\"} 1\n");
+	put_figure(&b, status, "uptime_s", "uptime_seconds", "Seconds since the agent started.");
+	put_figure(&b, status, "calls", "calls", "Calls in the table now.");
+	put_figure(&b, status, "registrations", "registrations", "Registered contacts now.");
+	put_tunnels(&b, status);
+	for (size_t i = 0; i < n; i++) {
+		for (const struct metric *m = sets[i].table; m->name != NULL; m++) {
+			const json_t *v = json_object_get(sums, m->name);
+
+			/* The sum of equal names is told once, where the first of them stands. */
+			if (v == NULL)
+				continue;
+			put_metric(&b, m->name, m, json_integer_value(v));
+			json_object_del(sums, m->name);
+		}
+	}
+	json_decref(sums);
+	*len = buf_len(&b);
+	out = malloc(*len + 1);
+	if (out == NULL)
+		abort();
+	memcpy(out, buf_data(&b), *len);
+	out[*len] = '\0';
+	buf_free(&b);
+	return out;
+}

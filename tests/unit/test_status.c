@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The status server asked over a real socket, with a source that the test controls. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "base/err.h"
+#include "log/log.h"
+#include "status/status.h"
+
+struct counts {
+	uint64_t widgets, gadgets;
+};
+
+static struct counts counts = { 7, 3 };
+static const struct metric table[] = {
+	METRIC(struct counts, widgets, METRIC_COUNTER, "Widgets made."),
+	METRIC(struct counts, gadgets, METRIC_GAUGE, "Gadgets there."),
+	{ 0 },
+};
+static bool healthy;
+static struct event_base *base;
+static struct status *status;
+static struct addr where;
+static char answer[65536];
+
+static json_t *
+source_status(void *arg)
+{
+	(void)arg;
+	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:[{s:s, s:s, s:i, s:f}]}", "role", "hras",
+	    "version", "0", "uptime_s", 5, "calls", 2, "registrations", 1, "tunnels", "agent",
+	    "off\"ice", "state", "up", "connections", 2, "rtt_ms", 12.5);
+}
+
+static json_t *
+source_calls(void *arg)
+{
+	(void)arg;
+	return json_pack("{s:[]}", "calls");
+}
+
+static json_t *
+source_registrations(void *arg)
+{
+	(void)arg;
+	return json_pack("{s:[]}", "registrations");
+}
+
+static bool
+source_healthy(void *arg)
+{
+	(void)arg;
+	return healthy;
+}
+
+static size_t
+source_metrics(void *arg, struct metric_set *out, size_t cap)
+{
+	(void)arg;
+	assert_true(cap >= 2);
+	out[0] = (struct metric_set){ table, &counts };
+	out[1] = (struct metric_set){ table, &counts };
+	return 2;
+}
+
+static const struct status_source source = { source_status, source_calls, source_registrations,
+	source_healthy, source_metrics };
+
+static int
+start(void **state)
+{
+	(void)state;
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(any);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	/* A port that was free a moment ago. */
+	if (bind(fd, (struct sockaddr *)&any, len) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&any, &len) != 0)
+		return -1;
+	close(fd);
+	addr_from_sockaddr((struct sockaddr *)&any, &where);
+	base = event_base_new();
+	return status_new(base, &where, &source, NULL, &status);
+}
+
+static int
+stop(void **state)
+{
+	(void)state;
+	status_free(status);
+	event_base_free(base);
+	return 0;
+}
+
+/* Sends one request and gives the whole answer; the server runs in between, on the same loop. */
+static const char *
+ask(const char *request)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	size_t n = 0;
+	ssize_t got;
+
+	assert_int_equal(connect(fd, &where.u.sa, addr_len(&where)), 0);
+	assert_int_equal(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while ((got = read(fd, answer + n, sizeof(answer) - 1 - n)) != 0) {
+		if (got > 0)
+			n += (size_t)got;
+		else
+			event_base_loop(base, EVLOOP_ONCE);
+	}
+	close(fd);
+	answer[n] = '\0';
+	return answer;
+}
+
+static const char *
+get(const char *path)
+{
+	char request[256];
+
+	snprintf(request, sizeof(request),
+	    "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+	return ask(request);
+}
+
+static void
+status_json_has_the_figures_of_the_source_and_the_counters(void **state)
+{
+	(void)state;
+	json_t *root;
+
+	assert_non_null(strstr(get("/api/status"), "200 OK"));
+	root = json_loads(strstr(answer, "\r\n\r\n"), 0, NULL);
+	assert_non_null(root);
+	assert_string_equal(json_string_value(json_object_get(root, "role")), "hras");
+	/* Two sets of the same names are one counter. */
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "counters"),
+			     "widgets")),
+	    14);
+	json_decref(root);
+}
+
+static void
+metrics_are_prometheus_text_with_each_name_told_once(void **state)
+{
+	(void)state;
+	const char *first;
+
+	get("/metrics");
+	first = strstr(answer, "\nvofw_widgets_total 14\n");
+	assert_non_null(first);
+	assert_null(strstr(first + 2, "vofw_widgets_total"));
+	assert_non_null(strstr(answer, "# TYPE vofw_gadgets gauge\nvofw_gadgets 6\n"));
+	assert_non_null(strstr(answer, "vofw_tunnel_up{agent=\"off\\\"ice\"} 1\n"));
+	assert_non_null(strstr(answer, "vofw_calls 2\n"));
+}
+
+static void
+healthz_follows_the_tunnel(void **state)
+{
+	(void)state;
+	healthy = false;
+	assert_non_null(strstr(get("/healthz"), " 503 "));
+	healthy = true;
+	assert_non_null(strstr(get("/healthz"), " 200 "));
+}
+
+static void
+events_show_the_log_newest_first(void **state)
+{
+	(void)state;
+	json_t *root, *list;
+
+	log_info("test", "the first");
+	log_info("test", "the last");
+	get("/api/events");
+	root = json_loads(strstr(answer, "\r\n\r\n"), 0, NULL);
+	list = json_object_get(root, "events");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "text")),
+	    "the last");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "text")),
+	    "the first");
+	json_decref(root);
+}
+
+static void
+page_is_whole_and_asks_nobody_else(void **state)
+{
+	(void)state;
+	get("/");
+	assert_non_null(strstr(answer, "text/html"));
+	assert_non_null(strstr(answer, "</html>"));
+	assert_non_null(strstr(answer, "Content-Security-Policy: default-src 'none'"));
+	assert_null(strstr(answer, "https://"));
+	assert_null(strstr(answer, "http://"));
+}
+
+static void
+other_paths_and_methods_are_refused(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(get("/../etc/passwd"), " 404 "));
+	assert_non_null(strstr(get("/api/status/"), " 404 "));
+	assert_non_null(strstr(ask("POST /api/status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+				   "Connection: close\r\n\r\n"),
+	    " 405 "));
+}
+
+static void
+a_port_in_use_is_told(void **state)
+{
+	(void)state;
+	struct status *second = NULL;
+
+	assert_int_equal(status_new(base, &where, &source, NULL, &second), ERR_IN_USE);
+	assert_null(second);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(status_json_has_the_figures_of_the_source_and_the_counters),
+		cmocka_unit_test(metrics_are_prometheus_text_with_each_name_told_once),
+		cmocka_unit_test(healthz_follows_the_tunnel),
+		cmocka_unit_test(events_show_the_log_newest_first),
+		cmocka_unit_test(page_is_whole_and_asks_nobody_else),
+		cmocka_unit_test(other_paths_and_methods_are_refused),
+		cmocka_unit_test(a_port_in_use_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
