@@ -25,6 +25,7 @@ struct config_listen { /* "udp:192.0.2.1:5060" */
 
 #define CONFIG_LISTEN_MAX 8
 #define CONFIG_DOMAINS_MAX 64
+#define CONFIG_DNS_MAX 8
 
 struct config_sip {
 	struct config_listen listen[CONFIG_LISTEN_MAX]; /* at least one */
@@ -84,26 +85,36 @@ struct config_hras {
 		char *key;
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 	} tunnel;
-	struct config_agent *agents; /* by name */
+	struct config_agent *agents; /* in the order of their names */
 	size_t agents_n;
 	struct config_sip sip;
 	struct config_media media;
 	struct config_status status;
-	enum config_auth auth; /* outside */
-	struct config_user *users;
+	enum config_auth auth;     /* outside */
+	struct config_user *users; /* in the order of their names */
 	size_t users_n;
 	bool internal_calls_direct; /* internal_calls = direct | relay; direct */
-	char *store;        /* SQLite file for what outlives a restart; NULL = memory only */
-	char **dns_servers; /* "dns_servers = { "192.0.2.53" }"; the system's when empty */
+	char *store; /* SQLite file for what outlives a restart; NULL = memory only */
+	char *
+	    dns_servers[CONFIG_DNS_MAX]; /* "192.0.2.53", perhaps with a port; none: the system's */
 	size_t dns_servers_n;
 	uint32_t calls_max;         /* 4000: beyond it 503 */
 	uint32_t registrations_max; /* 100000 */
 	enum log_level log_level;
 };
 
+/* Reads and checks `file`; the caller owns *out. ERR_MALFORMED as told above. */
 int config_load_hrac(const char *file, struct config_hrac **out);
 int config_load_hras(const char *file, struct config_hras **out);
-void config_free_hrac(struct config_hrac *c); /* takes over; wipes secrets */
+void config_free_hrac(struct config_hrac *c); /* takes over; wipes secrets; NULL is fine */
 void config_free_hras(struct config_hras *c);
+
+/* Logs what is allowed but hardly meant, such as a secret left at "change-me"; for the start. */
+void config_warn_hrac(const struct config_hrac *c);
+void config_warn_hras(const struct config_hras *c);
+
+/* The agent or user of that name (exact), borrowed from c; NULL when there is none. */
+const struct config_agent *config_find_agent(const struct config_hras *c, const char *name);
+const struct config_user *config_find_user(const struct config_hras *c, const char *name);
 
 #endif

@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-libconfig_a_SOURCES = common/config/config.h
+libconfig_a_SOURCES = \
+	common/config/agents.c \
+	common/config/config.c common/config/config.h \
+	common/config/schema.h \
+	common/config/text.c common/config/text.h \
+	common/config/types.c

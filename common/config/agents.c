@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The options of both agents, their defaults and ranges, in one place. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "config/schema.h"
+
+#define END                  \
+	{                    \
+		.name = NULL \
+	}
+
+/* clang-format off */
+
+static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+static const char *const auth_choices[] = { "none", "outside", "all", NULL };
+static const char *const internal_calls_choices[] = { "relay", "direct", NULL };
+
+#define LOG_LEVEL_OPTION(conf) {                                             \
+	.name = "log_level", .type = &type_choice, .def = "info",            \
+	.offset = offsetof(struct conf, log_level), .choices = log_levels,   \
+	.expected = "error, warn, info or debug" }
+
+#define SIP_OPTIONS(conf) {                                                  \
+	.name = "listen", .type = &type_listen, .required = true,            \
+	.offset = offsetof(struct conf, sip.listen),                         \
+	.list_max = CONFIG_LISTEN_MAX,                                       \
+	.list_n_offset = offsetof(struct conf, sip.listen_n),                \
+	.expected = "\"udp:ADDRESS:PORT\" or \"tcp:ADDRESS:PORT\" of this host, at most 8" }
+
+#define MEDIA_OPTIONS(conf) {                                                \
+	.name = "address", .type = &type_host, .required = true,             \
+	.offset = offsetof(struct conf, media.address),                      \
+	.expected = "an address of this host without a port" }, {            \
+	.name = "ports", .type = &type_ports, .def = "20000-29999",          \
+	.offset = offsetof(struct conf, media.port_min),                     \
+	.expected = "\"FIRST-LAST\", such as \"20000-29999\"" }, {           \
+	.name = "max_age", .type = &type_duration, .def = "150ms",           \
+	.offset = offsetof(struct conf, media.max_age_ms),                   \
+	.min = 20, .max = 2000, .unit_ms = 1,                                \
+	.expected = "20ms to 2000ms" }
+
+#define STATUS_OPTIONS(conf) {                                               \
+	.name = "listen", .type = &type_addr,                                \
+	.offset = offsetof(struct conf, status.listen),                      \
+	.expected = "\"ADDRESS:PORT\"" }
+
+static const struct option hrac_top[] = { LOG_LEVEL_OPTION(config_hrac), END };
+static const struct option hrac_sip[] = { SIP_OPTIONS(config_hrac), END };
+static const struct option hrac_media[] = { MEDIA_OPTIONS(config_hrac), END };
+static const struct option hrac_status[] = { STATUS_OPTIONS(config_hrac), END };
+
+static const struct option hrac_tunnel[] = {
+	{ .name = "url", .type = &type_url, .min = 1, .max = 1024, .required = true,
+	  .offset = offsetof(struct config_hrac, tunnel.url),
+	  .expected = "\"http://HOST[:PORT]/\" or \"https://HOST[:PORT]/\"" },
+	{ .name = "agent", .type = &type_name, .min = 1, .max = 64, .required = true,
+	  .offset = offsetof(struct config_hrac, tunnel.agent),
+	  .expected = "1 to 64 of the characters A-Z a-z 0-9 . _ -" },
+	{ .name = "secret", .type = &type_string, .min = 1, .max = 255, .required = true,
+	  .secret = true, .offset = offsetof(struct config_hrac, tunnel.secret),
+	  .expected = "1 to 255 characters, the same as for this agent at HRAS" },
+	{ .name = "proxy", .type = &type_proxy, .min = 1, .max = 1024,
+	  .offset = offsetof(struct config_hrac, tunnel.proxy),
+	  .expected = "\"http://HOST:PORT\"" },
+	{ .name = "proxy_user", .type = &type_string, .min = 1, .max = 255, .with = "proxy",
+	  .offset = offsetof(struct config_hrac, tunnel.proxy_user),
+	  .expected = "1 to 255 characters" },
+	{ .name = "proxy_password", .type = &type_string, .max = 255, .with = "proxy_user",
+	  .secret = true, .offset = offsetof(struct config_hrac, tunnel.proxy_password),
+	  .expected = "at most 255 characters" },
+	{ .name = "ca", .type = &type_file,
+	  .offset = offsetof(struct config_hrac, tunnel.ca),
+	  .expected = "a readable PEM file of certificates" },
+	{ .name = "connections", .type = &type_u32, .min = 1, .max = 64, .def = "4",
+	  .offset = offsetof(struct config_hrac, tunnel.connections),
+	  .expected = "a number from 1 to 64" },
+	{ .name = "rotate_bytes", .type = &type_bytes, .max = UINT64_MAX, .def = "64M",
+	  .offset = offsetof(struct config_hrac, tunnel.rotate_bytes),
+	  .expected = "a number of bytes, such as 64M, or 0 for never" },
+	{ .name = "rotate_age", .type = &type_duration, .max = 86400, .def = "600s",
+	  .offset = offsetof(struct config_hrac, tunnel.rotate_age_s), .unit_ms = 1000,
+	  .expected = "1s to 24h, or 0 for never" },
+	END
+};
+
+static const struct section hrac_sections[] = {
+	{ .name = NULL, .options = hrac_top },
+	{ .name = "tunnel", .options = hrac_tunnel },
+	{ .name = "sip", .options = hrac_sip },
+	{ .name = "media", .options = hrac_media },
+	{ .name = "status", .options = hrac_status },
+	{ .options = NULL }
+};
+
+static const struct option hras_top[] = {
+	{ .name = "domains", .type = &type_domain, .required = true,
+	  .offset = offsetof(struct config_hras, domains), .list_max = CONFIG_DOMAINS_MAX,
+	  .list_n_offset = offsetof(struct config_hras, domains_n),
+	  .expected = "the domains of our users, such as { \"example.com\" }, at most 64" },
+	{ .name = "internal_calls", .type = &type_bool, .def = "direct",
+	  .offset = offsetof(struct config_hras, internal_calls_direct),
+	  .choices = internal_calls_choices, .expected = "direct or relay" },
+	{ .name = "store", .type = &type_string, .min = 1, .max = 4095,
+	  .offset = offsetof(struct config_hras, store),
+	  .expected = "the path of the SQLite file" },
+	{ .name = "dns_servers", .type = &type_server, .list_max = CONFIG_DNS_MAX,
+	  .offset = offsetof(struct config_hras, dns_servers),
+	  .list_n_offset = offsetof(struct config_hras, dns_servers_n),
+	  .expected = "addresses of name servers, such as { \"192.0.2.53\" }, at most 8" },
+	{ .name = "calls_max", .type = &type_u32, .min = 1, .max = 1000000, .def = "4000",
+	  .offset = offsetof(struct config_hras, calls_max),
+	  .expected = "a number from 1 to 1000000" },
+	{ .name = "registrations_max", .type = &type_u32, .min = 1, .max = 10000000,
+	  .def = "100000", .offset = offsetof(struct config_hras, registrations_max),
+	  .expected = "a number from 1 to 10000000" },
+	LOG_LEVEL_OPTION(config_hras),
+	END
+};
+
+static const struct option hras_tunnel[] = {
+	{ .name = "listen", .type = &type_addr, .required = true,
+	  .offset = offsetof(struct config_hras, tunnel.listen), .list_max = CONFIG_LISTEN_MAX,
+	  .list_n_offset = offsetof(struct config_hras, tunnel.listen_n),
+	  .expected = "\"ADDRESS:PORT\", at most 8" },
+	{ .name = "certificate", .type = &type_file, .with = "key",
+	  .offset = offsetof(struct config_hras, tunnel.certificate),
+	  .expected = "a readable PEM file with the chain of certificates" },
+	{ .name = "key", .type = &type_file, .with = "certificate",
+	  .offset = offsetof(struct config_hras, tunnel.key),
+	  .expected = "a readable PEM file with the private key" },
+	{ .name = "grace", .type = &type_duration, .min = 5, .max = 3600, .def = "30s",
+	  .offset = offsetof(struct config_hras, tunnel.grace_s), .unit_ms = 1000,
+	  .expected = "5s to 1h" },
+	END
+};
+
+static const struct option hras_sip[] = { SIP_OPTIONS(config_hras), END };
+
+static const struct option hras_media[] = {
+	MEDIA_OPTIONS(config_hras),
+	{ .name = "timeout", .type = &type_duration, .max = 86400, .def = "90s",
+	  .offset = offsetof(struct config_hras, media.timeout_s), .unit_ms = 1000,
+	  .expected = "1s to 24h, or 0 for never" },
+	{ .name = "linger", .type = &type_duration, .max = 60000, .def = "2000ms",
+	  .offset = offsetof(struct config_hras, media.linger_ms), .unit_ms = 1,
+	  .expected = "0ms to 60s" },
+	END
+};
+
+static const struct option hras_status[] = { STATUS_OPTIONS(config_hras), END };
+
+static const struct option hras_auth[] = {
+	{ .name = "require", .type = &type_choice, .def = "outside", .choices = auth_choices,
+	  .offset = offsetof(struct config_hras, auth), .expected = "none, outside or all" },
+	END
+};
+
+static const struct option agent_title = {
+	.name = "agent", .type = &type_name, .min = 1, .max = 64,
+	.expected = "1 to 64 of the characters A-Z a-z 0-9 . _ -"
+};
+
+static const struct option agent_options[] = {
+	{ .name = "secret", .type = &type_string, .min = 1, .max = 255, .required = true,
+	  .secret = true, .offset = offsetof(struct config_agent, secret),
+	  .expected = "1 to 255 characters, the same as in this agent's hrac.conf" },
+	END
+};
+
+static const struct option user_title = {
+	.name = "user", .type = &type_user, .min = 1, .max = 64,
+	.expected = "the user part of a SIP address, 1 to 64 characters"
+};
+
+static const struct option user_options[] = {
+	{ .name = "password", .type = &type_string, .min = 1, .max = 255, .required = true,
+	  .secret = true, .offset = offsetof(struct config_user, password),
+	  .expected = "1 to 255 characters" },
+	END
+};
+
+static const struct section hras_sections[] = {
+	{ .name = NULL, .options = hras_top },
+	{ .name = "tunnel", .options = hras_tunnel },
+	{ .name = "agent", .options = agent_options, .title = &agent_title, .required = true,
+	  .struct_size = sizeof(struct config_agent),
+	  .offset = offsetof(struct config_hras, agents),
+	  .n_offset = offsetof(struct config_hras, agents_n) },
+	{ .name = "sip", .options = hras_sip },
+	{ .name = "media", .options = hras_media },
+	{ .name = "status", .options = hras_status },
+	{ .name = "auth", .options = hras_auth },
+	{ .name = "user", .options = user_options, .title = &user_title,
+	  .struct_size = sizeof(struct config_user),
+	  .offset = offsetof(struct config_hras, users),
+	  .n_offset = offsetof(struct config_hras, users_n) },
+	{ .options = NULL }
+};
+
+/* clang-format on */
+
+static const struct schema hrac_schema = { hrac_sections, sizeof(struct config_hrac) };
+static const struct schema hras_schema = { hras_sections, sizeof(struct config_hras) };
+
+/* What type_choice, type_ports and the titles take for granted about the structs. */
+_Static_assert(sizeof(enum config_auth) == sizeof(int), "type_choice");
+_Static_assert(sizeof(enum log_level) == sizeof(int), "type_choice");
+_Static_assert(sizeof(unsigned) == sizeof(uint32_t), "type_u32");
+_Static_assert(offsetof(struct config_media, port_max) ==
+	offsetof(struct config_media, port_min) + sizeof(uint16_t),
+    "type_ports");
+_Static_assert(offsetof(struct config_agent, name) == 0, "agent title");
+_Static_assert(offsetof(struct config_user, name) == 0, "user title");
+
+int
+config_load_hrac(const char *file, struct config_hrac **out)
+{
+	void *conf;
+	int err = schema_load(&hrac_schema, file, &conf);
+
+	if (err == 0)
+		*out = conf;
+	return err;
+}
+
+int
+config_load_hras(const char *file, struct config_hras **out)
+{
+	void *conf;
+	int err = schema_load(&hras_schema, file, &conf);
+
+	if (err == 0)
+		*out = conf;
+	return err;
+}
+
+void
+config_free_hrac(struct config_hrac *c)
+{
+	schema_free(&hrac_schema, c);
+}
+
+void
+config_free_hras(struct config_hras *c)
+{
+	schema_free(&hras_schema, c);
+}
+
+static void
+warn_secret(const char *agent, const char *secret)
+{
+	if (strcmp(secret, "change-me") == 0)
+		log_warn("config",
+		    "the secret of agent %s is the one of the examples: anybody knows it", agent);
+}
+
+void
+config_warn_hrac(const struct config_hrac *c)
+{
+	warn_secret(c->tunnel.agent, c->tunnel.secret);
+}
+
+void
+config_warn_hras(const struct config_hras *c)
+{
+	for (size_t i = 0; i < c->agents_n; i++)
+		warn_secret(c->agents[i].name, c->agents[i].secret);
+	if (c->users_n == 0 && c->auth != CONFIG_AUTH_NONE)
+		log_warn("config", "auth.require is set, but no user could prove himself");
+}
+
+static int
+compare_to_agent(const void *name, const void *agent)
+{
+	return strcmp(name, ((const struct config_agent *)agent)->name);
+}
+
+static int
+compare_to_user(const void *name, const void *user)
+{
+	return strcmp(name, ((const struct config_user *)user)->name);
+}
+
+const struct config_agent *
+config_find_agent(const struct config_hras *c, const char *name)
+{
+	return bsearch(name, c->agents, c->agents_n, sizeof(*c->agents), compare_to_agent);
+}
+
+const struct config_user *
+config_find_user(const struct config_hras *c, const char *name)
+{
+	return bsearch(name, c->users, c->users_n, sizeof(*c->users), compare_to_user);
+}
