@@ -21,15 +21,19 @@ enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 
 struct sdp_stream {
 	enum sdp_kind kind;
-	uint16_t port;           /* 0 = refused or removed */
-	bool udp;                /* its transport runs over UDP (RTP/..., udptl, UDP/TLS/...) */
-	bool rtp;                /* ... and is RTP of some profile */
-	struct addr rtp_addr;    /* c= and the port; not set when port is 0, c= is a name or 0.0.0.0 */
-	struct addr rtcp_addr;   /* a=rtcp (RFC 3605), else port + 1; not set likewise; = rtp with mux */
-	bool mux;                /* a=rtcp-mux */
+	uint16_t port; /* 0 = refused or removed */
+	bool udp;      /* its transport runs over UDP (RTP/..., udptl, UDP/TLS/...) */
+	bool rtp;      /* ... and is RTP of some profile */
+	/* c= and the port. Not set when the port is 0, or c= is a name, 0.0.0.0 or a multicast group:
+	 * the phone's place is then only known by latching to it. */
+	struct addr rtp_addr;
+	/* a=rtcp (RFC 3605), else port + 1; not set likewise. What holds if the two sides do not
+	 * agree on mux; with mux RTCP goes to rtp_addr. */
+	struct addr rtcp_addr;
+	bool mux;                     /* a=rtcp-mux (RFC 5761) */
 	enum sdp_direction direction; /* the stream's, else the session's; SENDRECV by default */
-	bool zero_address;       /* c= 0.0.0.0: the old form of hold */
-	uint32_t clock_rate;     /* of the first payload type (static table or a=rtpmap); 8000 */
+	bool zero_address;            /* c= 0.0.0.0: the old form of hold */
+	uint32_t clock_rate; /* of the first payload type (static table or a=rtpmap); 8000 */
 };
 
 struct sdp {
@@ -37,23 +41,31 @@ struct sdp {
 	size_t n;
 };
 
-/* ERR_MALFORMED: no SDP (RFC 4566 §5: v=, o=, m= unreadable, no c= for an active stream ...);
- * ERR_TOO_BIG beyond the caps. */
+/*
+ * Reads the n bytes at `in` (borrowed until return). Lenient where phones are careless: lines may
+ * end in LF alone, the last one in nothing, words may be parted by several spaces. ERR_MALFORMED:
+ * no SDP (RFC 4566 §5: v=, o= or an m= unreadable, no c= for an active stream); ERR_TOO_BIG beyond
+ * SDP_MAX or SDP_STREAMS_MAX.
+ */
 int sdp_parse(const char *in, size_t n, struct sdp *out);
 
 struct sdp_rewrite {
-	struct addr address;      /* port 0; the agent's: for o=, c= (session's and streams'); both families */
+	struct addr address; /* the agent's, of either family, port ignored: for o= and every c= */
 	struct {
-		uint16_t rtp, rtcp; /* 0 for a stream that is refused (its port stays 0) */
-	} port[SDP_STREAMS_MAX];  /* one for each stream of the parsed SDP */
-	size_t n;
+		uint16_t rtp, rtcp; /* both 0 for a stream that is refused or off */
+	} port[SDP_STREAMS_MAX];
+	size_t n; /* must be the number of streams that sdp_parse found */
 };
 
 /*
- * Writes `in` (parsed fine before) to `out` with the addresses replaced: o=, every c= (0.0.0.0
- * stays, it means hold), m= ports, a=rtcp; a=candidate, a=remote-candidates, a=ice-* and
- * a=end-of-candidates are taken out (they would go around the relay). Everything else is kept.
- * ERR_MALFORMED, ERR_FULL.
+ * Appends `in` (n bytes, borrowed until return) to `out` with the phone's addresses replaced by the
+ * agent's: o=, every c= (0.0.0.0 stays zero: it means hold), the ports of m= (a count behind it,
+ * "5004/2", falls away: one pair is relayed), a=rtcp (added where RTCP is not on the next port).
+ * Lines that would lead media around the relay are taken out: a=candidate, a=remote-candidates,
+ * a=ice-*, a=end-of-candidates, a=alt, a=altc, a=ccap, a=source-filter. Everything else keeps its
+ * text and order, except that the phone's own addresses are replaced wherever they stand (s=,
+ * cname); lines end in CRLF. ERR_MALFORMED as sdp_parse or when rw->n is wrong; ERR_TOO_BIG;
+ * ERR_FULL, and nothing is appended, when `out` is.
  */
 int sdp_rewrite(const char *in, size_t n, const struct sdp_rewrite *rw, struct buf *out);
 

@@ -1,1 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+fuzz_targets += tests/fuzz/fuzz_sdp
+tests_fuzz_fuzz_sdp_SOURCES = tests/fuzz/fuzz_sdp.c $(fuzz_main)
+tests_fuzz_fuzz_sdp_LDFLAGS = $(fuzz_ldflags)
