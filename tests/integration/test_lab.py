@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The instruments themselves: what the other tests believe is proved here."""
+
+import random
+
+from lab import audio
+from lab.baresip import Phone
+from lab.capture import Capture, assert_hidden
+from lab.wait import Failure, Timeout, expect
+
+
+def refuses(what, action, *arguments):
+    """The action must fail; an instrument that always agrees is none."""
+    try:
+        action(*arguments)
+    except (Failure, OSError):
+        return
+    raise Failure(f"{what} was not refused")
+
+
+def test_an_ear_knows_one_voice_from_another(lab):
+    alice, bob = audio.Ear(lab.voice("alice")), audio.Ear(lab.voice("bob"))
+    noise = random.Random(1)
+    heard = [s + noise.randint(-200, 200) for s in audio.read_wav(lab.voice("alice"))[30000:70000]]
+    right, wrong = audio.compare(heard, alice), audio.compare(heard, bob)
+    expect(right.share == 1.0 and right.correlation > 0.95, f"its own voice: {right}")
+    expect(wrong.share == 0.0 and wrong.correlation < 0.3, f"another's voice: {wrong}")
+    silence = audio.compare([0] * 16000, alice)
+    expect(silence.share == 0.0, f"silence: {silence}")
+
+
+def test_an_ear_measures_what_is_missing(lab):
+    ear = audio.Ear(lab.voice("alice"))
+    voice = audio.read_wav(lab.voice("alice"))
+    match = audio.compare(voice[8000:32000] + voice[32000 + 9600:60000], ear)
+    expect(abs(match.lost_ms - 1200) < 5, f"1200 ms are missing, but: {match}")
+    expect(audio.compare(voice[8000:40000], ear).lost_ms == 0, "nothing is missing")
+
+
+def test_two_phones_on_one_wire_hear_each_other(lab):
+    office = lab.office()
+    capture = Capture(office.lan)
+    alice, bob = Phone(office.p1, "alice"), Phone(office.p2, "bob", answer="auto")
+    alice.dial("sip:bob@192.168.1.12")
+    alice.wait_event("CALL_ESTABLISHED")
+    alice.wait_heard(bob)
+    bob.wait_heard(alice)
+    refuses("hearing oneself", lambda: alice.wait_heard(alice, timeout=1))
+    alice.hangup()
+    bob.wait_closed()
+    packets = capture.stop()
+    expect(sum(packet.is_rtp for packet in packets) > 100, "RTP was captured")
+    expect(sum(packet.is_sip for packet in packets) >= 6, "SIP was captured")
+    refuses("a capture that shows addresses", assert_hidden, packets, "192.168.1.12",
+            ["192.168.1.11"])
+    refuses("a capture of nothing", assert_hidden, [], "192.168.1.12", ["192.168.1.11"])
+
+
+def test_the_firewall_lets_nothing_out_but_the_web(lab):
+    office = lab.office()
+    server = lab.hras_host.socket(bind=("0.0.0.0", 5060), timeout=0.5)
+    phone = office.p1.socket()
+    phone.sendto(b"hello", (lab.hras_host.address, 5060))
+    refuses("UDP to the Internet", server.recvfrom, 100)
+    refuses("TCP to another port", office.p1.connect, (lab.hras_host.address, 5060), 0.5)
+    with lab.listener(lab.hras_host, 80) as web:
+        inside = office.p1.connect((lab.hras_host.address, 80))
+        outside, source = web.accept()
+        expect(source[0] == office.wan_address, f"masqueraded, not {source}")
+        inside.sendall(b"up")
+        expect(outside.recv(10) == b"up", "the web passes")
+        office.firewall.cut()
+        inside.sendall(b"lost")
+        outside.settimeout(0.5)
+        refuses("data on a cut connection", outside.recv, 10)
+        office.p1.connect((lab.hras_host.address, 80)).close()
+        web.accept()[0].close()
+
+
+def test_the_firewall_can_reset_what_it_carries(lab):
+    office = lab.office()
+    with lab.listener(lab.hras_host, 443) as web:
+        inside = office.p1.connect((lab.hras_host.address, 443))
+        outside = web.accept()[0]
+        office.firewall.cut(reset=True)
+        inside.sendall(b"x")
+        refuses("a reset connection", inside.recv, 10)
+        office.firewall.close_all()
+        outside.close()
+        refuses("a closed firewall", office.p1.connect, (lab.hras_host.address, 443), 0.5)
+        office.firewall.open_again()
+        office.p1.connect((lab.hras_host.address, 443)).close()
+
+
+def test_two_offices_have_the_same_addresses(lab):
+    office, branch = lab.office(), lab.branch()
+    expect(office.p1.address == branch.p1.address, "the same")
+    with lab.listener(lab.hras_host, 80) as web:
+        sources = set()
+        for place in (office, branch):
+            place.p1.connect((lab.hras_host.address, 80)).close()
+            sources.add(web.accept()[1][0])
+        expect(sources == {"203.0.113.5", "203.0.113.6"}, f"two firewalls, but {sources}")
+
+
+def test_waiting_ends(lab):
+    office = lab.office()
+    phone = Phone(office.p1, "alice")
+    try:
+        phone.wait_event("CALL_ESTABLISHED", timeout=0.2)
+    except Timeout:
+        return
+    raise Failure("waiting for what never comes has ended well")
