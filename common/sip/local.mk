@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Every .c and .h of this folder, in pairs, in the order of the alphabet.
-libsip_a_SOURCES = \
-	common/sip/sdp.c common/sip/sdp.h \
-	common/sip/sdp_rewrite.c \
-	common/sip/sdp_text.c common/sip/sdp_text.h
+# Every .c and .h of this folder, in the order of the alphabet; a line a file.
+libsip_a_SOURCES =
+libsip_a_SOURCES += common/sip/flow.c common/sip/flow.h
+libsip_a_SOURCES += common/sip/frame.c
+libsip_a_SOURCES += common/sip/lines.c common/sip/lines.h
+libsip_a_SOURCES += common/sip/msg.c common/sip/msg.h
+libsip_a_SOURCES += common/sip/msg_body.c
+libsip_a_SOURCES += common/sip/msg_check.c
+libsip_a_SOURCES += common/sip/msg_parse.c
+libsip_a_SOURCES += common/sip/sdp.c common/sip/sdp.h
+libsip_a_SOURCES += common/sip/sdp_rewrite.c
+libsip_a_SOURCES += common/sip/sdp_text.c common/sip/sdp_text.h

@@ -17,10 +17,12 @@
  */
 struct sip_msg {
 	osip_message_t *osip; /* owned */
+	const char *wrong;    /* static: what the parser found wrong, for sip_msg_check; else NULL */
 };
 
 #define SIP_MSG_MAX 65535   /* longest message, bytes */
 #define SIP_HEADERS_MAX 256 /* more header fields than that are ERR_TOO_BIG */
+#define SIP_ITEMS_MAX 1024  /* ... and more list elements and parameters (, ; &) in all of them */
 
 enum sip_method { SIP_INVITE, SIP_ACK, SIP_CANCEL, SIP_BYE, SIP_OPTIONS, SIP_REGISTER, SIP_MESSAGE,
 	SIP_PRACK, SIP_UPDATE, SIP_INFO, SIP_REFER, SIP_SUBSCRIBE, SIP_NOTIFY, SIP_PUBLISH, SIP_OTHER };
@@ -32,6 +34,11 @@ void sip_msg_init(void);
  * Parses exactly one message of n bytes (a datagram, or what sip_frame found on a stream).
  * 0; ERR_MALFORMED when it is no SIP message at all; ERR_TOO_BIG. A message that parses may still
  * be wrong: ask sip_msg_check. Bytes after Content-Length are ignored (RFC 3261 §18.3).
+ *
+ * Structures of libosip2 are made of what a proxy must understand (§16.3): Request-URI, Via, From,
+ * To, Call-ID, CSeq, Route, Record-Route, Contact, Content-Type and the digest headers. All other
+ * fields, and challenges and credentials that are not Digest, stay in osip->headers, one entry for
+ * each header field, with their names in full and their values as they came (unfolded).
  */
 int sip_msg_parse(const char *data, size_t n, struct sip_msg **out);
 struct sip_msg *sip_msg_clone(const struct sip_msg *m);
@@ -52,8 +59,8 @@ int sip_msg_check(const struct sip_msg *m, const char **why);
 /*
  * Finds where the first message on a stream ends (RFC 3261 §18.3; Content-Length is mandatory on
  * streams, its compact form `l` too). Leading CRLFs are keepalives: *skip bytes of them are to be
- * dropped before the message. 0: the message is the *len bytes after them. ERR_INCOMPLETE: give
- * more. ERR_MALFORMED (no or wrong Content-Length), ERR_TOO_BIG: the stream is lost, close it.
+ * dropped before the message (set whatever the result). 0: the message is the *len bytes after
+ * them. ERR_INCOMPLETE: give more. ERR_MALFORMED (no or wrong Content-Length), ERR_TOO_BIG: the stream is lost, close it.
  */
 int sip_frame(const char *data, size_t n, size_t *skip, size_t *len);
 
