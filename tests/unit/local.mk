@@ -18,6 +18,9 @@ TESTS += $(unit_tests)
 endif
 
 LDADD += $(CMOCKA_LIBS)
+
+# Every test finds the tree by srcdir (make's own) and the binaries by builddir.
 AM_TESTS_ENVIRONMENT = \
-	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1; \
-	export ASAN_OPTIONS UBSAN_OPTIONS;
+	ASAN_OPTIONS=detect_leaks=1; UBSAN_OPTIONS=print_stacktrace=1; \
+	LINT_CC='$(lint_cc)'; builddir=.; \
+	export ASAN_OPTIONS UBSAN_OPTIONS LINT_CC builddir;
