@@ -7,4 +7,5 @@ libbase_a_SOURCES = \
 	common/base/err.c common/base/err.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/metric.h \
-	common/base/timers.c common/base/timers.h
+	common/base/timers.c common/base/timers.h \
+	common/base/turn.c common/base/turn.h

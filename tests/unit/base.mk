@@ -3,3 +3,4 @@ unit_tests += tests/unit/test_addr
 unit_tests += tests/unit/test_buf
 unit_tests += tests/unit/test_daemon
 unit_tests += tests/unit/test_log
+unit_tests += tests/unit/test_turn
