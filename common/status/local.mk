@@ -3,6 +3,7 @@
 libstatus_a_SOURCES = \
 	common/status/page.h \
 	common/status/render.c common/status/render.h \
+	common/status/shape.c common/status/shape.h \
 	common/status/status.c common/status/status.h
 nodist_libstatus_a_SOURCES = common/status/page.c
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "status/shape.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* Figures for people and dashboards: more digits say nothing. */
+static json_t *
+rounded(double v, double unit)
+{
+	return json_real(isfinite(v) ? round(v / unit) * unit : 0);
+}
+
+static json_t *
+integer(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+/* Network text may be anything; JSON strings must be UTF-8. */
+static json_t *
+string(const char *s)
+{
+	json_t *j;
+
+	if (s == NULL)
+		return json_null();
+	j = json_string(s);
+	return j != NULL ? j : json_string("(not UTF-8)");
+}
+
+json_t *
+shape_tunnel(const struct shape_tunnel *t)
+{
+	return json_pack("{s:o, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "agent",
+	    string(t->agent), "state", t->state, "transport", string(t->transport), "peer",
+	    string(t->peer), "connections", (int)t->connections, "rtt_ms",
+	    rounded((double)t->rtt_us / 1000, 0.01), "since_s", integer(t->since_s), "bytes_sent",
+	    integer(t->bytes_sent), "bytes_received", integer(t->bytes_received), "reconnects",
+	    integer(t->reconnects), "last_error", string(t->last_error ? t->last_error : ""),
+	    "last_error_at", integer(t->last_error_wall_s));
+}
+
+static json_t *
+direction(const struct shape_direction *d)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "packets", integer(d->packets), "lost",
+	    integer(d->lost), "late_dropped", integer(d->late_dropped), "jitter_ms",
+	    rounded(d->jitter_ms, 0.01), "mos", rounded(d->mos, 0.01));
+}
+
+static json_t *
+host(const struct addr *a)
+{
+	char buf[ADDR_HOST_MAX];
+
+	return addr_is_set(a) ? json_string(addr_host(a, buf)) : json_null();
+}
+
+static json_t *
+port(const struct addr *a)
+{
+	return json_integer(addr_is_set(a) ? addr_port(a) : 0);
+}
+
+json_t *
+shape_stream(const struct shape_stream *s)
+{
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", s->kind, "iip",
+	    host(&s->inside), "iport", port(&s->inside), "oip", host(&s->outside), "oport",
+	    port(&s->outside), "from_inside", direction(&s->from_inside), "from_outside",
+	    direction(&s->from_outside));
+}
+
+json_t *
+shape_call(const struct shape_call *c)
+{
+	uint64_t age = c->now_wall_s > c->since_wall_s ? c->now_wall_s - c->since_wall_s : 0;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "call_id",
+	    string(c->call_id), "from", string(c->from), "to", string(c->to), "state",
+	    string(c->state), "caller_agent", string(c->caller_agent), "callee_agent",
+	    string(c->callee_agent), "since", integer(c->since_wall_s), "duration_s", integer(age),
+	    "streams", c->streams);
+}

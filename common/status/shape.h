@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_STATUS_SHAPE_H
+#define VOFW_STATUS_SHAPE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+/*
+ * The JSON shapes that both agents show, so that a script reads one like the other (hras(8),
+ * "STATUS"). Each takes plain values and returns a new reference. Pure.
+ */
+
+struct shape_tunnel {
+	const char *agent;
+	const char *state;     /* "up", "connecting", "down" */
+	const char *transport; /* "http", "https via proxy" ... */
+	const char *peer;      /* the other end's address as seen here, NULL = none */
+	unsigned connections;  /* live HTTP requests, both directions */
+	uint64_t rtt_us;
+	uint64_t since_s; /* in this state */
+	uint64_t bytes_sent, bytes_received;
+	uint64_t reconnects;
+	const char *last_error; /* NULL or "" = none */
+	uint64_t last_error_wall_s;
+};
+json_t *shape_tunnel(const struct shape_tunnel *t);
+
+struct shape_direction { /* what came from one phone of a stream */
+	uint64_t packets, lost, late_dropped;
+	double jitter_ms, mos;
+};
+
+struct shape_stream {
+	const char *kind;
+	struct addr inside, outside; /* the phones' media addresses; unset = not known */
+	struct shape_direction from_inside, from_outside;
+};
+json_t *shape_stream(const struct shape_stream *s);
+
+struct shape_call {
+	const char *call_id, *from, *to, *state;
+	const char *caller_agent, *callee_agent; /* NULL = outside, or not known here */
+	uint64_t since_wall_s;
+	uint64_t now_wall_s;
+	json_t *streams; /* takes over */
+};
+json_t *shape_call(const struct shape_call *c);
+
+#endif
