@@ -21,7 +21,8 @@
 /* libconfuse hands its callbacks no pointer of ours; loading is not concurrent. */
 static struct {
 	const struct schema *schema;
-	bool failed; /* one error was told: the rest is its echo */
+	int last_line; /* the end of the file counts as there, not as the line behind */
+	bool failed;   /* one error was told: the rest is its echo */
 } loading;
 
 static const struct section *
@@ -61,7 +62,8 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	if (loading.failed)
 		return;
 	loading.failed = true;
-	fprintf(stderr, "%s:%d: ", cfg->filename, cfg->line);
+	fprintf(stderr, "%s:%d: ", cfg->filename,
+	    cfg->line < loading.last_line ? cfg->line : loading.last_line);
 	vfprintf(stderr, fmt, ap);
 	/* libconfuse tells what is wrong, but not what would be right. */
 	if (strncmp(fmt, "no such option", strlen("no such option")) == 0) {
@@ -320,9 +322,9 @@ fill(cfg_t *root)
 	return conf;
 }
 
-/* Reads text, which is file's, with the schema of `loading`. */
+/* Reads text, which is file's, as `loading` says. */
 static int
-parse(const char *file, char *text, int last_line, void **out)
+parse(const char *file, char *text, void **out)
 {
 	FILE *f = fmemopen(text, strlen(text), "r");
 	int err = ERR_MALFORMED;
@@ -334,12 +336,9 @@ parse(const char *file, char *text, int last_line, void **out)
 		abort();
 	cfg = declare(loading.schema);
 	cfg->filename = strdup(file);
-	if (cfg_parse_fp(cfg, f) == CFG_SUCCESS) {
-		cfg->line = last_line;
-		if (check_file(cfg) == 0) {
-			*out = fill(cfg);
-			err = 0;
-		}
+	if (cfg_parse_fp(cfg, f) == CFG_SUCCESS && check_file(cfg) == 0) {
+		*out = fill(cfg);
+		err = 0;
 	}
 	cfg_free(cfg);
 	fclose(f);
@@ -349,17 +348,17 @@ parse(const char *file, char *text, int last_line, void **out)
 int
 schema_load(const struct schema *s, const char *file, void **out)
 {
-	int last_line, err;
 	char *text;
+	int err;
 
 	loading.schema = s;
 	loading.failed = false;
 	err = text_read(file, &text);
 	if (err < 0)
 		return err;
-	err = text_prepare(file, text, &last_line);
+	err = text_prepare(file, text, &loading.last_line);
 	if (err == 0)
-		err = parse(file, text, last_line, out);
+		err = parse(file, text, out);
 	mem_wipe_free(text, strlen(text));
 	return err;
 }

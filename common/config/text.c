@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The bytes of the file before libconfuse sees them. Three of its habits (in 3.3) would make our
+ * The bytes of the file before libconfuse sees them. Some of its habits (in 3.3) would make our
  * errors wrong: it counts lines twice or more in every comment, it takes the end of the file for
- * the end of any section, and of a string in double quotes. So comments are blanked here, and what
- * is not closed is told with the line on which it was opened.
+ * the end of any section, and of a string in double quotes, and it passes over characters that
+ * cannot be in a bare word. So comments are blanked here, and what is not closed is told with the
+ * line on which it was opened.
  */
 #include "config/text.h"
 
@@ -121,6 +122,12 @@ scan_next(struct scan *s, const char *begin)
 		if (s->p[1] == '*' && !in_word(s, begin))
 			return blank_comment(s);
 		break;
+	case '+':
+		if (s->p[1] == '=')
+			break;
+		/* fallthrough */
+	case '*':
+		return refuse(s->file, s->line, "a value with + or * in it needs quotes");
 	case '\n':
 		s->line++;
 		break;
