@@ -6,6 +6,8 @@ import random
 from lab import audio
 from lab.baresip import Phone
 from lab.capture import Capture, assert_hidden
+from lab.linphone import Linphone
+from lab.sipp import Sipp, recv, reply, sdp, send
 from lab.wait import Failure, Timeout, expect
 
 
@@ -111,3 +113,32 @@ def test_waiting_ends(lab):
     except Timeout:
         return
     raise Failure("waiting for what never comes has ended well")
+
+
+def test_sipp_calls_sipp(lab):
+    office = lab.office()
+    called = Sipp(office.p2, [
+        recv("INVITE", rrs=True), reply(180, "Ringing"), reply(200, "OK", body=sdp()), recv("ACK"),
+        send("INVITE", body=sdp(version=2)), recv(200, rrs=True), send("ACK"),
+        recv("BYE"), reply(200, "OK")], user="bob", echo=True)
+    caller = Sipp(office.p1, [
+        send("INVITE", body=sdp()), recv(100, optional=True), recv(180, optional=True),
+        recv(200, rrs=True), send("ACK"),
+        recv("INVITE"), reply(200, "OK", body=sdp(version=2)), recv("ACK"),
+        send("BYE", cseq=2), recv(200)], user="alice", to="bob", proxy=office.p2.address)
+    caller.finished()
+    called.finished()
+    lost = Sipp(office.p1, [send("OPTIONS"), recv(200, timeout=500)], to="bob",
+                proxy=office.p2.address, timeout=5)
+    refuses("a call to nobody", lost.finished)
+
+
+def test_a_linphone_and_a_baresip_hear_each_other(lab):
+    office = lab.office()
+    carol, bob = Linphone(office.p1, "carol"), Phone(office.p2, "bob", answer="auto")
+    carol.dial("sip:bob@192.168.1.12")
+    carol.wait_established()
+    bob.wait_heard(carol)
+    carol.wait_heard(bob)
+    carol.hangup()
+    bob.wait_closed()

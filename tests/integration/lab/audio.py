@@ -58,26 +58,32 @@ def _little_endian(samples):
 
 def read_wav(path):
     """The samples of a 16 bit mono 8 kHz WAV; also of one that is still being written, whose header
-    does not know its length yet."""
+    says 0 for the length, or is nothing but zeros yet."""
     with open(path, "rb") as file:
         data = file.read()
-    if len(data) < 12 or data[:4] != b"RIFF":
+    if len(data) < 44:
         raise ValueError(f"{path}: no WAV yet")
-    at, rate, channels, bits = 12, 0, 0, 0
+    begin = 44
+    if data[:4] != b"\0\0\0\0":
+        begin = _data_chunk(path, data)
+    samples = array.array("h")
+    samples.frombytes(data[begin:len(data) - (len(data) - begin) % 2])
+    return _little_endian(samples)
+
+
+def _data_chunk(path, data):
+    at, form = 12, None
     while at + 8 <= len(data):
         chunk, length = data[at:at + 4], struct.unpack_from("<I", data, at + 4)[0]
         if chunk == b"fmt ":
-            channels, rate = struct.unpack_from("<HI", data, at + 10)
-            bits = struct.unpack_from("<H", data, at + 22)[0]
+            channels, rate, _, _, bits = struct.unpack_from("<HIIHH", data, at + 10)
+            form = (rate, channels, bits)
         if chunk == b"data":
             break
         at += 8 + length + (length & 1)
-    if (rate, channels, bits) != (RATE, 1, 16):
-        raise ValueError(f"{path}: {rate} Hz, {channels} channels, {bits} bits")
-    body = data[at + 8:]
-    samples = array.array("h")
-    samples.frombytes(body[:len(body) // 2 * 2])
-    return _little_endian(samples)
+    if form != (RATE, 1, 16):
+        raise ValueError(f"{path}: (rate, channels, bits) {form}")
+    return at + 8
 
 
 def seconds(samples):

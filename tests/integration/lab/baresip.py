@@ -8,6 +8,7 @@ import socket
 import threading
 
 from . import audio
+from .hearing import Hearing
 from .wait import Failure, Timeout, wait_for
 
 MODULES = "/usr/lib/baresip/modules"
@@ -43,7 +44,7 @@ ctrl_tcp_listen {address}:4444
 """
 
 
-class Phone:
+class Phone(Hearing):
     """One baresip, registered as `user`.
 
     proxy      where it sends everything: the agent of its side, "192.168.1.5"
@@ -68,7 +69,6 @@ class Phone:
                     f";audio_codecs=pcmu;mwi=no;pubint=0{extra}\n")
         self._write("contacts", "")
         self.events = []
-        self._ears = {}
         self._token = 0
         self._answers = {}
         self._changed = threading.Condition()
@@ -180,34 +180,6 @@ class Phone:
         if not found:
             raise LookupError(f"{self.user} has recorded nothing")
         return audio.read_wav(found[-1])
-
-    def ear_for(self, voice):
-        if voice not in self._ears:
-            self._ears[voice] = audio.Ear(voice)
-        return self._ears[voice]
-
-    def wait_heard(self, speaker, seconds=2.0, since=0, timeout=15.0):
-        """Waits until the last `seconds` of the recording are the voice of the Phone `speaker`,
-        all of them recorded after sample `since`; the Match."""
-        length = int(seconds * audio.RATE)
-
-        def listen():
-            samples = self.heard()
-            if len(samples) < since + length:
-                raise ValueError(f"{len(samples) / audio.RATE:.1f} s recorded, "
-                                 f"{since / audio.RATE:.1f} s of them before")
-            match = audio.compare(samples, self.ear_for(speaker.voice), len(samples) - length)
-            if match.share < 1.0:
-                raise ValueError(str(match))
-            return match
-        return wait_for(f"{self.user} to hear {speaker.user}", listen, timeout, every=0.1)
-
-    def now(self):
-        """The length of the recording in samples, for wait_heard(since=...)."""
-        try:
-            return len(self.heard())
-        except (LookupError, ValueError):
-            return 0
 
     def close(self):
         try:

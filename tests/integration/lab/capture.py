@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Captures on a wire, and what can be asked of them."""
 
-import signal
+import os
 import socket
 import struct
+import sys
 
 from .wait import Failure
 
@@ -70,13 +71,13 @@ def read_pcap(path):
 
 
 class Capture:
-    """tcpdump on one device of a namespace, from now on. On a Wire it sees every packet once."""
+    """All packets of one device of a namespace, from now on. On a Wire it sees each once."""
 
-    def __init__(self, namespace, name="capture", device="br0", what="ip"):
+    def __init__(self, namespace, name="capture", device="br0"):
         self.path = namespace.lab.path(f"{namespace.name}-{name}.pcap")
-        self.process = namespace.spawn(name, [
-            "tcpdump", "-i", device, "-n", "-p", "-s", "0", "-U", "--immediate-mode",
-            "-B", "8192", "-Z", "root", "-w", self.path, what])
+        self.process = namespace.spawn(
+            name, [sys.executable, os.path.join(os.path.dirname(__file__), "sniffer.py"), device,
+                   self.path])
         self.process.wait_output("listening on")
 
     def packets(self):
@@ -85,8 +86,7 @@ class Capture:
 
     def stop(self):
         """Ends the capture; all packets."""
-        self.process.signal(signal.SIGINT)
-        self.process.wait()
+        self.process.stop()
         return self.packets()
 
 
