@@ -6,9 +6,12 @@ import random
 from lab import audio
 from lab.baresip import Phone
 from lab.capture import Capture, assert_hidden
+from lab.certificates import Authority
 from lab.linphone import Linphone
 from lab.sipp import Sipp, recv, reply, sdp, send
+from lab.squid import Squid
 from lab.wait import Failure, Timeout, expect
+from lab.world import DMZ_PROXY
 
 
 def refuses(what, action, *arguments):
@@ -142,3 +145,29 @@ def test_a_linphone_and_a_baresip_hear_each_other(lab):
     carol.wait_heard(bob)
     carol.hangup()
     bob.wait_closed()
+
+
+def test_squid_is_the_only_way_out(lab):
+    office = lab.office(behind_proxy=True)
+    squid = Squid(office.proxy, password="sesame")
+    with lab.listener(lab.hras_host, 80) as web:
+        refuses("a way around the proxy", office.p1.connect, (lab.hras_host.address, 80), 0.5)
+        for credentials, status in (("b2ZmaWNlOndyb25n", 407), ("b2ZmaWNlOnNlc2FtZQ==", 200)):
+            client = office.p1.connect((DMZ_PROXY, 3128))
+            client.sendall(f"GET http://{lab.hras_host.address}/x HTTP/1.1\r\nHost: h\r\n"
+                           f"Proxy-Authorization: Basic {credentials}\r\n\r\n".encode())
+            if status == 200:
+                server = web.accept()[0]
+                server.recv(1000)
+                server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup")
+            answer = client.recv(1000).split(b"\r\n")[0]
+            expect(f" {status} ".encode() in answer, f"{status} expected, not {answer}")
+    expect("/x" in squid.log(), "squid has logged it")
+
+
+def test_an_authority_vouches_for_its_own_only(lab):
+    good, other = Authority(lab), Authority(lab, "other")
+    certificate, _ = good.sign("203.0.113.10")
+    lab.internet.run("openssl", "verify", "-CAfile", good.ca, certificate)
+    refuses("a stranger's signature", lab.internet.run, "openssl", "verify", "-CAfile", other.ca,
+            certificate)
