@@ -4,6 +4,7 @@
 lint_scripts = \
 	tests/lint/headers.sh \
 	tests/lint/includes.sh \
+	tests/lint/man.sh \
 	tests/lint/spdx.sh
 
 dist_check_SCRIPTS += $(lint_scripts) tests/lint/format.sh
