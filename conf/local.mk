@@ -17,7 +17,8 @@ $(unit_files): %: %.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' \
 		-e 's|@sysconfdir[@]|$(sysconfdir)|g' $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
 
-# What an operator wrote is never overwritten, and removed only if he changed nothing.
+# What an operator wrote is never overwritten, and removed only if he changed nothing. The user that
+# the units run as is made at once when this is an installation into the running system.
 install-data-hook:
 	$(MKDIR_P) $(DESTDIR)$(sysconfdir)/vofw
 	for f in $(config_files); do \
@@ -27,6 +28,11 @@ install-data-hook:
 if SYSTEMD
 	$(MKDIR_P) $(DESTDIR)$(prefix)/lib/sysusers.d
 	$(INSTALL_DATA) $(srcdir)/conf/vofw.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/vofw.conf
+	case '$(DESTDIR)$(prefix)' in /usr|/usr/local) \
+		test ! -d /run/systemd/system || test `id -u` != 0 || \
+		{ systemd-sysusers $(prefix)/lib/sysusers.d/vofw.conf && \
+		chgrp vofw $(sysconfdir)/vofw/*.conf && systemctl daemon-reload; };; \
+	esac
 endif
 
 uninstall-hook:

@@ -1,2 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 dist_man_MANS = docs/hrac.8 docs/hras.8 docs/hrac.conf.5 docs/hras.conf.5
+dist_doc_DATA = README.md
+
+# Those that are read in the repository, whatever they are.
+dist-hook:
+	cp -p $(srcdir)/docs/*.md $(distdir)/docs/
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
