@@ -19,17 +19,17 @@
  * number again updates.
  */
 enum control_type {
-	CONTROL_AGENT = 1,   /* up: first frame of each session: who I am in the LAN */
-	CONTROL_SIP,         /* both: a SIP message with its flow */
-	CONTROL_SIP_FAILED,  /* up: a SIP message could not be sent */
-	CONTROL_SIP_CLOSED,  /* up: a TCP connection of the LAN is gone */
-	CONTROL_SYNC,        /* down: HRAS teaches anew; begin: what is not named until end is closed */
-	CONTROL_CALL,        /* down: a call exists: its names and its last will */
-	CONTROL_CALL_END,    /* down */
-	CONTROL_LEG,         /* down: open or update a media leg */
-	CONTROL_LEG_CLOSE,   /* down */
-	CONTROL_LEG_FAILED,  /* up: the ports of this leg cannot be opened */
-	CONTROL_LEG_SOURCE,  /* up: the phone's real media address differs from what was taught */
+	CONTROL_AGENT = 1,  /* up: first frame of each session: who I am in the LAN */
+	CONTROL_SIP,        /* both: a SIP message with its flow */
+	CONTROL_SIP_FAILED, /* up: a SIP message could not be sent */
+	CONTROL_SIP_CLOSED, /* up: a TCP connection of the LAN is gone */
+	CONTROL_SYNC,       /* down: HRAS teaches anew: what is not named until its end is closed */
+	CONTROL_CALL,       /* down: a call exists: its names and its last will */
+	CONTROL_CALL_END,   /* down */
+	CONTROL_LEG,        /* down: open or update a media leg */
+	CONTROL_LEG_CLOSE,  /* down */
+	CONTROL_LEG_FAILED, /* up: the ports of this leg cannot be opened */
+	CONTROL_LEG_SOURCE, /* up: the phone's real media address differs from what was taught */
 };
 
 #define CONTROL_MAX 65900 /* longest payload (one SIP message and its flow) */
@@ -46,23 +46,24 @@ enum control_proto { CONTROL_UDP = 0, CONTROL_TCP = 1, CONTROL_TLS = 2 };
 #define CONTROL_LISTEN_MAX 8
 
 struct control_agent {
-	struct control_bytes version;         /* of the software */
+	struct control_bytes version; /* of the software */
 	struct {
 		enum control_proto proto;
 		struct addr addr;
-	} sip[CONTROL_LISTEN_MAX];            /* HRAC's SIP listeners; index = listener number */
+	} sip[CONTROL_LISTEN_MAX]; /* HRAC's SIP listeners; index = listener number */
 	size_t sip_n;
-	struct addr media;                    /* HRAC's media address, port 0 */
+	struct addr media; /* HRAC's media address, port 0 */
 	uint16_t port_min, port_max;
-	struct control_bytes busy;            /* bitmap: bit i (LSB first) = even port port_min+2i taken by others */
+	/* Even ports taken by others, a bitmap: bit i (LSB first) of it is port_min + 2i. */
+	struct control_bytes busy;
 };
 
 struct control_sip {
 	enum control_proto proto;
-	uint8_t listener;      /* HRAC's listener number it came to or shall leave from */
-	uint64_t conn;         /* TCP: HRAC's connection number; 0 down = any, connect when there is none */
-	struct addr peer;      /* the phone */
-	uint64_t tag;          /* down: handed back in SIP_FAILED; up: 0 */
+	uint8_t listener; /* HRAC's listener number it came to or shall leave from */
+	uint64_t conn; /* TCP: HRAC's connection number; 0 down = any, connect when there is none */
+	struct addr peer; /* the phone */
+	uint64_t tag;     /* down: handed back in SIP_FAILED; up: 0 */
 	struct control_bytes message;
 };
 
@@ -83,10 +84,12 @@ struct control_sync {
 
 struct control_call {
 	uint32_t call;
-	struct control_bytes call_id, from, to; /* for HRAC's status page; at most CONTROL_NAME_MAX */
-	uint8_t state;         /* enum vcit_state */
+	/* For HRAC's status page; cut at CONTROL_NAME_MAX bytes. */
+	struct control_bytes call_id, from, to;
+	uint8_t state; /* enum vcit_state */
 	uint64_t since_wall_s;
-	struct control_sip will; /* sent by HRAC when HRAS is gone for good: the BYE; message.n = 0: none */
+	/* Sent by HRAC when HRAS is gone for good: the BYE; message.n = 0: none. */
+	struct control_sip will;
 };
 
 struct control_call_end {
@@ -94,15 +97,15 @@ struct control_call_end {
 };
 
 struct control_leg {
-	uint32_t leg;          /* media channel numbers are leg*2 (RTP) and leg*2+1 (RTCP) */
+	uint32_t leg; /* media channel numbers are leg*2 (RTP) and leg*2+1 (RTCP) */
 	uint32_t call;
 	uint8_t stream;        /* index of the m-line */
 	uint8_t kind;          /* enum media_kind */
 	uint16_t port;         /* HRAC's even port to open */
 	struct addr rtp, rtcp; /* where the phone wants its media (SDP); not set = not known yet */
-	struct addr far;       /* the other phone as HRAS sees it, for the status page; may be unset */
-	bool mux;              /* rtcp-mux: RTCP on the RTP port */
-	bool latch;            /* learn the real source anew */
+	struct addr far; /* the other phone as HRAS sees it, for the status page; may be unset */
+	bool mux;        /* rtcp-mux: RTCP on the RTP port */
+	bool latch;      /* learn the real source anew */
 };
 
 struct control_leg_close {

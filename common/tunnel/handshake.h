@@ -24,6 +24,7 @@
 #define HANDSHAKE_COOKIE_S 20
 #define HANDSHAKE_AGENT_MAX 64
 #define HANDSHAKE_KEY_LEN 32
+#define HANDSHAKE_NONCE_S_LEN 40
 
 /* What both ends hold once the session is agreed upon. */
 struct tunnel_grant {
@@ -39,7 +40,7 @@ struct handshake {
 	char agent[HANDSHAKE_AGENT_MAX + 1];
 	char secret[256];
 	uint64_t instance;
-	uint8_t nonce_c[32];
+	uint8_t nonce_c[32], nonce_s[HANDSHAKE_NONCE_S_LEN];
 };
 
 /* Copies agent and secret. ERR_TOO_BIG when one is too long. */
@@ -49,7 +50,8 @@ int handshake_init(struct handshake *h, const char *agent, const char *secret, u
 void handshake_hello(struct handshake *h, uint8_t *out, size_t *out_len);
 
 /* Takes a CHALLENGE, writes the RESPONSE. ERR_MALFORMED. */
-int handshake_respond(struct handshake *h, const uint8_t *in, size_t n, uint8_t *out, size_t *out_len);
+int handshake_respond(struct handshake *h, const uint8_t *in, size_t n, uint8_t *out,
+    size_t *out_len);
 
 /* Takes the WELCOME. ERR_MALFORMED; ERR_AUTH when HRAS does not know the secret. */
 int handshake_finish(struct handshake *h, const uint8_t *in, size_t n, struct tunnel_grant *grant);
@@ -68,7 +70,8 @@ uint64_t handshake_server_boot(const struct handshake_server *s);
  * One body of an open request at `now_us`. 0: out (>= HANDSHAKE_BODY_MAX bytes) is the answer, and
  * *granted tells whether this was a good RESPONSE, with *grant filled. ERR_MALFORMED -> answer 400;
  * ERR_AUTH (wrong proof, unknown agent, cookie used or old) -> answer 403. On ERR_AUTH grant->agent
- * still names the claimed agent, for the log.
+ * still names the claimed agent, for the log. ERR_FULL -> answer 503: more good cookies were used
+ * up in the last HANDSHAKE_COOKIE_S than are remembered.
  */
 int handshake_server_input(struct handshake_server *s, uint64_t now_us, const uint8_t *in, size_t n,
     uint8_t *out, size_t *out_len, bool *granted, struct tunnel_grant *grant);

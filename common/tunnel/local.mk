@@ -1,3 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Every .c and .h of this folder, in pairs, in the order of the alphabet.
-libtunnel_a_SOURCES = common/tunnel/control.h common/tunnel/handshake.h common/tunnel/tunnel.h
+libtunnel_a_SOURCES = \
+	common/tunnel/control.c common/tunnel/control.h \
+	common/tunnel/crypto.c common/tunnel/crypto.h \
+	common/tunnel/demand.c \
+	common/tunnel/duty.c \
+	common/tunnel/frame.c common/tunnel/frame.h \
+	common/tunnel/handshake.c common/tunnel/handshake.h \
+	common/tunnel/impl.h \
+	common/tunnel/input.c \
+	common/tunnel/output.c \
+	common/tunnel/reliable.c common/tunnel/reliable.h \
+	common/tunnel/request.c common/tunnel/request.h \
+	common/tunnel/sched.c common/tunnel/sched.h \
+	common/tunnel/stream.c \
+	common/tunnel/tunnel.c common/tunnel/tunnel.h

@@ -48,21 +48,22 @@ enum tunnel_why {
 
 struct tunnel_cfg {
 	enum tunnel_role role;
-	unsigned connections;        /* streams a direction while busy; 1..64 */
-	uint64_t media_max_age_us;   /* 150 000 */
-	uint64_t rotate_bytes;       /* 0 = never */
-	uint64_t rotate_age_us;      /* 0 = never */
-	uint64_t heartbeat_busy_us;  /* 500 000: on each stream that was silent so long, calls up */
-	uint64_t heartbeat_idle_us;  /* 3 000 000: likewise, no call up */
-	uint64_t dead_us;            /* 4 800 000: a readable stream silent so long is dead */
-	unsigned reliable_max;       /* 8192 frames */
-	size_t reliable_bytes_max;   /* 8 MiB */
-	uint64_t seed;               /* of the back-off's jitter */
+	unsigned connections;       /* streams a direction while busy; 1..64 */
+	uint64_t media_max_age_us;  /* 150 000 */
+	uint64_t rotate_bytes;      /* 0 = never */
+	uint64_t rotate_age_us;     /* 0 = never */
+	uint64_t heartbeat_busy_us; /* 500 000: on each stream that was silent so long, calls up */
+	uint64_t heartbeat_idle_us; /* 3 600 000: likewise, no call up */
+	uint64_t dead_us;           /* 4 800 000: a readable stream silent so long is dead */
+	unsigned reliable_max;      /* 8192 frames */
+	size_t reliable_bytes_max;  /* 8 MiB */
+	uint64_t seed;              /* of the back-off's jitter */
 };
 void tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg);
 
-#define TUNNEL_RELIABLE_MAX 66000 /* longest payload of a reliable frame (a SIP message of 64 KiB) */
-#define TUNNEL_MEDIA_MAX 2048     /* longest payload of a media frame */
+/* Longest payloads: a SIP message of 64 KiB with its flow, and more than a datagram of Ethernet. */
+#define TUNNEL_RELIABLE_MAX 66000
+#define TUNNEL_MEDIA_MAX 1900
 
 struct tunnel_handlers {
 	/* A reliable frame: its type and payload, borrowed until return. */
@@ -76,7 +77,10 @@ struct tunnel_handlers {
 	 * For a stream that this end writes in order, TUNNEL_OUTPUT_END comes instead.
 	 */
 	void (*on_abort)(void *arg, struct tunnel_stream *s, enum tunnel_why why);
-	/* Client only: open an HTTP request for a new stream; call tunnel_stream_open for it. */
+	/*
+	 * Client only: open an HTTP request for a new stream; call tunnel_stream_open for it, at once
+	 * or on a later turn.
+	 */
 	void (*on_wanted)(void *arg, enum tunnel_dir dir);
 	/* The state changed. UP: each direction has a live stream. */
 	void (*on_state)(void *arg, enum tunnel_state state);
@@ -143,11 +147,13 @@ int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, s
 
 /* -- Sending -- */
 
-/* Copies. ERR_TOO_BIG; ERR_FULL when the peer has not acknowledged reliable_max frames. May be
- * called while no stream is up: the frame waits. */
+/* Copies. ERR_TOO_BIG; ERR_UNSUPPORTED for a type of 0xf0 or more (the tunnel's own); ERR_FULL when
+ * the peer has not acknowledged reliable_max frames: then the session is broken, since what comes
+ * next would make no sense without this one. May be called while no stream is up: it waits. */
 int tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t now_us);
 
-/* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when no stream is up: voice does not wait. */
+/* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when no stream is up: voice does not wait; ERR_FULL
+ * (counted) when too much waits for streams that do not move. */
 int tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n,
     uint64_t now_us);
 
@@ -171,18 +177,19 @@ void tunnel_kick(struct tunnel *t, uint64_t now_us);
 /* -- Facts -- */
 
 struct tunnel_stats {
-	uint64_t bytes_sent, bytes_received;   /* of the HTTP bodies */
+	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies */
 	uint64_t batches_sent, batches_received;
 	uint64_t reliable_sent, reliable_resent, reliable_received, reliable_duplicate;
-	uint64_t media_sent, media_received, media_duplicate, media_late_dropped, media_down_dropped;
+	uint64_t media_sent, media_received, media_duplicate;
+	uint64_t media_late_dropped, media_down_dropped, media_full_dropped;
 	uint64_t streams_opened, streams_rotated, streams_ended[TUNNEL_WHY_N];
 	uint64_t malformed;
 };
 const struct tunnel_stats *tunnel_stats(const struct tunnel *t); /* borrowed while t lives */
 enum tunnel_state tunnel_state(const struct tunnel *t);
-uint64_t tunnel_srtt_us(const struct tunnel *t);    /* 0 = not measured yet */
+uint64_t tunnel_srtt_us(const struct tunnel *t);                        /* 0 = not measured yet */
 unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
-uint64_t tunnel_up_since_us(const struct tunnel *t); /* 0 = not up */
+uint64_t tunnel_up_since_us(const struct tunnel *t);                    /* 0 = not up */
 
 /* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
 uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/err.h"
+#include "tunnel/impl.h"
+
+/*
+ * What happens because time passes: heartbeats, the dead-man timer, repetition, the state. Each
+ * duty has one function that says when it is due, and duty_run does what that says, so that
+ * tunnel_deadline can never promise something else than tunnel_tick does.
+ */
+
+#define RELIABLE_AGE_US (32 * CLOCK_S) /* as long as a SIP transaction lives, RFC 3261 timer B */
+#define RETRY_MIN_US (250 * CLOCK_MS)
+#define LINGER_US (30 * CLOCK_S)
+#define SUSPECT_BEATS 3
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t
+after(uint64_t us, uint64_t wait_us)
+{
+	return us == CLOCK_NEVER ? CLOCK_NEVER : us + wait_us;
+}
+
+bool
+duty_busy(const struct tunnel *t)
+{
+	return t->busy || t->peer_busy;
+}
+
+void
+duty_busy_changed(struct tunnel *t, uint64_t now_us)
+{
+	bool was = t->busy_since_us != CLOCK_NEVER, is = duty_busy(t);
+
+	/* The peer is to know at once; a batch without frames says it. */
+	t->ack_us = now_us;
+	if (was == is)
+		return;
+	t->busy_since_us = is ? now_us : CLOCK_NEVER;
+	t->linger_us = is ? 0 : now_us + LINGER_US;
+	t->changed = true;
+}
+
+/* -- Of one stream -- */
+
+/*
+ * Without calls HRAC asks and HRAS answers, which proves both directions by one exchange. HRAS is a
+ * little slower to ask by itself, so that it does so only when HRAC is silent.
+ */
+static uint64_t
+heartbeat_us(const struct tunnel *t)
+{
+	uint64_t us = duty_busy(t) ? t->cfg.heartbeat_busy_us : t->cfg.heartbeat_idle_us;
+
+	return t->cfg.role == TUNNEL_SERVER ? us + us / 8 : us;
+}
+
+static uint64_t
+beat_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	if (!s->writes || !stream_usable(s))
+		return CLOCK_NEVER;
+	return s->u.w.written_us + heartbeat_us(t);
+}
+
+/* Since when the peer owes us a sign on this stream; CLOCK_NEVER = it does not. */
+static uint64_t
+silent_since_us(const struct tunnel_stream *s)
+{
+	if (s->phase == STREAM_RETIRING || s->phase == STREAM_ENDED)
+		return s->ending_us;
+	if (s->writes)
+		return s->u.w.waiting_since_us;
+	return s->heard_us != 0 ? s->heard_us : s->opened_us;
+}
+
+static uint64_t
+dead_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	return s->phase == STREAM_ABORTED ? CLOCK_NEVER : after(silent_since_us(s), t->cfg.dead_us);
+}
+
+/*
+ * While calls are up the dead-man timer is slow: the client opens another stream in the place of
+ * one that missed a few heartbeats, and the suspect one goes only when the other one works.
+ */
+static uint64_t
+suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	uint64_t since = silent_since_us(s);
+
+	if (t->cfg.role != TUNNEL_CLIENT || s->due || s->phase != STREAM_LIVE ||
+	    since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
+		return CLOCK_NEVER;
+	if (since < t->busy_since_us)
+		since = t->busy_since_us;
+	return since + SUSPECT_BEATS * t->cfg.heartbeat_busy_us;
+}
+
+static uint64_t
+replace_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	if (s->due || !stream_usable(s))
+		return CLOCK_NEVER;
+	return earlier(s->rotate_us, suspect_us(t, s));
+}
+
+static uint64_t
+stream_due_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	return earlier(earlier(beat_us(t, s), dead_us(t, s)), replace_us(t, s));
+}
+
+static void
+stream_duty(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
+{
+	if (dead_us(t, s) <= now_us) {
+		stream_abort(t, s, TUNNEL_WHY_DEAD);
+		return;
+	}
+	if (replace_us(t, s) <= now_us)
+		s->due = true;
+	if (beat_us(t, s) <= now_us)
+		output_ping(t, s, now_us);
+}
+
+/* -- Of the session -- */
+
+uint64_t
+duty_retry_us(const struct tunnel *t)
+{
+	return t->srtt_us * 2 > RETRY_MIN_US ? t->srtt_us * 2 : RETRY_MIN_US;
+}
+
+/* Repeating on the same stream would help nothing: TCP does that better. */
+static uint64_t
+retry_us(const struct tunnel *t)
+{
+	const struct reliable_fragment *f = TAILQ_FIRST(&t->tx.list);
+
+	if (f == NULL || f->serial == 0 || !output_elsewhere(t, f->serial))
+		return CLOCK_NEVER;
+	return reliable_tx_retry_us(&t->tx, duty_retry_us(t));
+}
+
+static uint64_t
+broken_us(const struct tunnel *t)
+{
+	if (t->broken_told)
+		return CLOCK_NEVER;
+	return t->broken ? 0 : after(reliable_tx_oldest_us(&t->tx), RELIABLE_AGE_US);
+}
+
+static uint64_t
+ack_due_us(const struct tunnel *t)
+{
+	return t->ack_queued || !t->writable ? CLOCK_NEVER : t->ack_us;
+}
+
+/* Under load no stream is ever silent, but the round trip is to be known all the same. */
+static uint64_t
+measure_us(const struct tunnel *t)
+{
+	return duty_busy(t) && t->writable ? t->pinged_us + heartbeat_us(t) : CLOCK_NEVER;
+}
+
+/* A direction has so long to get a stream again; a link that is only cut and mended stays up. */
+static uint64_t
+down_us(const struct tunnel *t)
+{
+	uint64_t due = CLOCK_NEVER;
+
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
+		if (t->state != TUNNEL_DOWN_STATE && tunnel_streams_n(t, dir) == 0)
+			due = earlier(due, t->alive_us[dir] + t->cfg.dead_us);
+	return due;
+}
+
+static void
+set_state(struct tunnel *t, enum tunnel_state state, uint64_t now_us)
+{
+	if (state == t->state)
+		return;
+	t->state = state;
+	t->up_since_us = state == TUNNEL_UP_STATE ? now_us : 0;
+	t->h.on_state(t->arg, state);
+}
+
+static void
+state_duty(struct tunnel *t, uint64_t now_us)
+{
+	if (tunnel_streams_n(t, TUNNEL_UP) > 0 && tunnel_streams_n(t, TUNNEL_DOWN) > 0)
+		set_state(t, TUNNEL_UP_STATE, now_us);
+	else if (down_us(t) <= now_us)
+		set_state(t, TUNNEL_DOWN_STATE, now_us);
+}
+
+uint64_t
+duty_due_us(const struct tunnel *t)
+{
+	uint64_t due = earlier(retry_us(t), broken_us(t));
+
+	due = earlier(due, earlier(ack_due_us(t), measure_us(t)));
+	due = earlier(due, down_us(t));
+	for (size_t dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < t->streams_n[dir]; i++)
+			due = earlier(due, stream_due_us(t, t->streams[dir][i]));
+	return t->cfg.role == TUNNEL_CLIENT ? earlier(due, demand_due_us(t)) : due;
+}
+
+void
+duty_run(struct tunnel *t, uint64_t now_us)
+{
+	t->changed = false;
+	for (size_t dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < t->streams_n[dir]; i++)
+			stream_duty(t, t->streams[dir][i], now_us);
+	if (retry_us(t) <= now_us)
+		reliable_tx_retry(&t->tx, duty_retry_us(t), now_us);
+	if (measure_us(t) <= now_us)
+		output_ping(t, NULL, now_us);
+	state_duty(t, now_us);
+	if (t->cfg.role == TUNNEL_CLIENT)
+		demand_run(t, now_us);
+	if (broken_us(t) <= now_us) {
+		t->broken_told = true;
+		t->h.on_broken(t->arg);
+	}
+}

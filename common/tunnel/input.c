@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "tunnel/impl.h"
+
+/* From the bytes of a stream to the handlers. All of it was chosen by the peer. */
+
+#define HALF (FRAME_MEDIA_MASK / 2 + 1)
+#define RTT_MAX_US (60 * CLOCK_S)
+#define SAMPLE_OLD_US (10 * CLOCK_S)
+
+/* -- Media -- */
+
+static void
+mark_seen(struct tunnel *t, uint32_t number)
+{
+	t->seen[number % SEEN_N / 8] |= (uint8_t)(1u << number % 8);
+}
+
+/* Numbers up to and with `number` are new from now on, `number` itself is seen. */
+static void
+advance(struct tunnel *t, uint32_t number, uint32_t step)
+{
+	if (step >= SEEN_N)
+		memset(t->seen, 0, SEEN_N / 8);
+	else
+		for (uint32_t i = 0; i < step; i++)
+			t->seen[(t->media_top + i) % SEEN_N / 8] &=
+			    (uint8_t) ~(1u << (t->media_top + i) % 8);
+	t->media_top = (number + 1) & FRAME_MEDIA_MASK;
+	mark_seen(t, number);
+}
+
+/* Whether this media frame comes for the first time, as far as can be told. */
+static bool
+fresh(struct tunnel *t, uint32_t number)
+{
+	uint32_t ahead = (number - t->media_top) & FRAME_MEDIA_MASK;
+	uint32_t behind = (t->media_top - number) & FRAME_MEDIA_MASK;
+
+	if (!t->media_any || ahead < HALF) {
+		t->media_any = true;
+		advance(t, number, ahead + 1);
+		return true;
+	}
+	if (behind > SEEN_N || (t->seen[number % SEEN_N / 8] & 1u << number % 8) != 0)
+		return false;
+	mark_seen(t, number);
+	return true;
+}
+
+static int
+on_media(struct tunnel *t, struct frame_header *h, const struct frame *f)
+{
+	uint32_t number = h->media_base;
+
+	if (!h->has_media)
+		return ERR_MALFORMED;
+	h->media_base = (h->media_base + 1) & FRAME_MEDIA_MASK;
+	if (!fresh(t, number)) {
+		t->stats.media_duplicate++;
+		return 0;
+	}
+	t->stats.media_received++;
+	t->h.on_media(t->arg, f->channel, f->data, f->data_len);
+	return 0;
+}
+
+/* -- Reliable -- */
+
+/* A reliable frame of the tunnel's own; one of a newer peer that we do not know is passed over. */
+static void
+on_own(struct tunnel *t, uint8_t kind, const uint8_t *data, size_t n, uint64_t now_us)
+{
+	struct wire_read r = wire_reader(data, n);
+	uint32_t serial = wire_get_u32(&r);
+	struct tunnel_stream *s;
+
+	if (kind != KIND_RETIRE || t->cfg.role != TUNNEL_SERVER || r.bad)
+		return;
+	s = stream_find(t, TUNNEL_DOWN, serial);
+	if (s != NULL)
+		stream_retire(t, s, now_us);
+}
+
+static int
+deliver(struct tunnel *t, uint64_t now_us)
+{
+	const uint8_t *data;
+	uint8_t kind;
+	size_t n;
+	int err;
+
+	while ((err = reliable_rx_next(&t->rx, &kind, &data, &n)) == 0) {
+		if (kind >= KIND_RESERVED) {
+			on_own(t, kind, data, n, now_us);
+			continue;
+		}
+		t->stats.reliable_received++;
+		t->h.on_reliable(t->arg, kind, data, n);
+	}
+	if (err == ERR_NOT_FOUND)
+		return 0;
+	/* What was numbered and acknowledged is lost: no other stream can mend that. */
+	t->broken = true;
+	t->changed = true;
+	return err;
+}
+
+static int
+on_reliable(struct tunnel *t, const struct frame *f, uint64_t now_us)
+{
+	int err = reliable_rx_put(&t->rx, f);
+
+	t->reliable_news = true;
+	if (err == ERR_EXISTS) {
+		t->stats.reliable_duplicate++;
+		return 0;
+	}
+	return err < 0 ? err : deliver(t, now_us);
+}
+
+/* -- Time -- */
+
+/* RFC 6298 §2. Stamps go out with the bytes and come back, so that no sample is ambiguous. */
+static void
+on_pong(struct tunnel *t, uint32_t stamp, uint64_t now_us)
+{
+	uint32_t rtt_us = (uint32_t)now_us - stamp;
+
+	if (rtt_us > RTT_MAX_US)
+		return;
+	t->srtt_us = t->srtt_us == 0 ? rtt_us : (7 * t->srtt_us + rtt_us) / 8;
+	if (t->srtt_us == 0)
+		t->srtt_us = 1;
+	t->sampled_us = now_us;
+}
+
+static void
+on_ping(struct tunnel *t, const struct frame *f, uint64_t now_us)
+{
+	t->pong_owed = true;
+	t->pong_stamp = f->stamp;
+	t->ack_us = now_us;
+	/* Without calls only HRAC asks; the way is as long for HRAS. */
+	if (f->srtt_us != 0 && f->srtt_us <= RTT_MAX_US &&
+	    (t->srtt_us == 0 || now_us - t->sampled_us > SAMPLE_OLD_US))
+		t->srtt_us = f->srtt_us;
+}
+
+/* -- Batches -- */
+
+static int
+on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, const struct frame *f,
+    uint64_t now_us)
+{
+	switch (f->type) {
+	case FRAME_MEDIA:
+		return on_media(t, h, f);
+	case FRAME_RELIABLE:
+		return on_reliable(t, f, now_us);
+	case FRAME_PING:
+		on_ping(t, f, now_us);
+		return 0;
+	case FRAME_PONG:
+		on_pong(t, f->stamp, now_us);
+		return 0;
+	case FRAME_END:
+		if (s->phase != STREAM_ENDED)
+			s->ending_us = now_us;
+		s->phase = STREAM_ENDED;
+		t->changed = true;
+		return 0;
+	case FRAME_EXTENSION:
+		break;
+	}
+	return ERR_MALFORMED;
+}
+
+static int
+on_header(struct tunnel *t, const struct frame_header *h, uint64_t now_us)
+{
+	if (h->busy != t->peer_busy) {
+		t->peer_busy = h->busy;
+		duty_busy_changed(t, now_us);
+	}
+	for (size_t i = 0; i < h->acks_n; i++) {
+		struct tunnel_stream *s = stream_find(t, t->writes, h->acks[i].serial);
+
+		/* One that is gone here may well be acknowledged still. */
+		if (s == NULL)
+			continue;
+		if (h->acks[i].batches_n > s->u.w.sent_n)
+			return ERR_MALFORMED;
+		output_acked(t, s, h->acks[i].batches_n, now_us);
+	}
+	return h->has_reliable ? reliable_tx_ack(&t->tx, h->reliable_next) : 0;
+}
+
+/* Voice and SIP wait a little for company with their acknowledgement; a question does not. */
+static void
+owe_ack(struct tunnel *t, uint64_t now_us)
+{
+	t->wanting_n++;
+	if (t->wanting_n >= ACK_EVERY_N)
+		t->ack_us = now_us;
+	else if (t->ack_us == CLOCK_NEVER)
+		t->ack_us = now_us + ACK_DELAY_US;
+}
+
+static int
+on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, struct wire_read *body,
+    uint64_t now_us)
+{
+	bool wanting = false;
+	struct frame f;
+	int err;
+
+	s->u.r.batches_n++;
+	t->stats.batches_received++;
+	stream_heard(t, s, now_us);
+	err = on_header(t, h, now_us);
+	while (err == 0 && (err = frame_next(body, &f)) == 0) {
+		wanting |=
+		    f.type == FRAME_MEDIA || f.type == FRAME_RELIABLE || f.type == FRAME_PING;
+		err = on_frame(t, s, h, &f, now_us);
+	}
+	if (wanting)
+		owe_ack(t, now_us);
+	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* Takes the preamble or one batch off the front of n bytes. ERR_INCOMPLETE; ERR_MALFORMED. */
+static int
+input_item(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n, uint64_t now_us,
+    size_t *used)
+{
+	struct frame_header h;
+	struct wire_read body;
+	int err;
+
+	if (!s->u.r.preamble_got) {
+		if (n < FRAME_PREAMBLE_LEN)
+			return ERR_INCOMPLETE;
+		*used = FRAME_PREAMBLE_LEN;
+		s->u.r.preamble_got = true;
+		return frame_preamble_check(s->dir, s->serial, in);
+	}
+	err = frame_batch_get(in, n, &h, &body, used);
+	if (err < 0)
+		return err;
+	/* Nothing follows an END. */
+	return s->phase == STREAM_ENDED ? ERR_MALFORMED : on_batch(t, s, &h, &body, now_us);
+}
+
+/* How many bytes the item has whose first n are in `have`, as far as is known by now. */
+static size_t
+item_len(const struct stream_reader *r)
+{
+	if (!r->preamble_got)
+		return FRAME_PREAMBLE_LEN;
+	return r->have_len < 2 ? 2 : 2 + ((size_t)r->have[0] << 8 | r->have[1]);
+}
+
+/* Completes the item that the last input cut. ERR_INCOMPLETE: all was taken, more is needed. */
+static int
+complete(struct tunnel *t, struct tunnel_stream *s, const uint8_t **in, size_t *n, uint64_t now_us)
+{
+	struct stream_reader *r = &s->u.r;
+	int err = ERR_INCOMPLETE;
+	size_t used;
+
+	while (err == ERR_INCOMPLETE && *n > 0) {
+		size_t take = item_len(r) - r->have_len;
+
+		if (take > *n)
+			take = *n;
+		memcpy(r->have + r->have_len, *in, take);
+		r->have_len += take;
+		*in += take;
+		*n -= take;
+		err = input_item(t, s, r->have, r->have_len, now_us, &used);
+	}
+	if (err == 0)
+		r->have_len = 0;
+	return err;
+}
+
+static int
+input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n, uint64_t now_us)
+{
+	struct stream_reader *r = &s->u.r;
+	size_t used;
+	int err = 0;
+
+	if (r->have_len > 0)
+		err = complete(t, s, &in, &n, now_us);
+	while (err == 0 && n > 0) {
+		err = input_item(t, s, in, n, now_us, &used);
+		if (err == 0) {
+			in += used;
+			n -= used;
+		}
+	}
+	if (err != ERR_INCOMPLETE)
+		return err;
+	/* A length that is too long was found malformed before it gets here. */
+	if (n > 0)
+		memcpy(r->have, in, n);
+	r->have_len += n;
+	return 0;
+}
+
+int
+tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n,
+    uint64_t now_us)
+{
+	int err;
+
+	if (s->phase == STREAM_ABORTED)
+		return 0;
+	s->bytes += n;
+	t->stats.bytes_received += n;
+	if (s->bytes >= s->rotate_bytes && !s->due)
+		s->due = t->changed = true;
+	err = input(t, s, in, n, now_us);
+	/* Whoever garbles one stream gets no further say on it. */
+	if (err < 0)
+		s->phase = STREAM_ABORTED;
+	return err;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_TUNNEL_REQUEST_H
+#define VOFW_TUNNEL_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tunnel/tunnel.h"
+
+/*
+ * The paths of the requests that carry streams: each names its session, direction and serial
+ * number and proves, by a MAC under the session's key, that whoever asks was granted the session
+ * (docs/PROTOCOL.md, "Streams"). tunnel_request_parse is here too. Pure.
+ */
+
+/* Writes the path for one stream, NUL included. */
+void request_print(const struct tunnel_grant *grant, enum tunnel_dir dir, uint32_t serial,
+    char path[static TUNNEL_PATH_MAX]);
+
+/* Whether the request is of this session and its MAC is good; takes constant time. */
+bool request_genuine(const struct tunnel_grant *grant, const struct tunnel_request *r);
+
+#define REQUEST_WINDOW 1024
+
+/* Which serial numbers were used; those more than REQUEST_WINDOW below the highest all count. */
+struct request_window {
+	uint32_t highest;
+	uint8_t used[REQUEST_WINDOW / 8];
+};
+
+/* Marks the serial as used. ERR_EXISTS when it was before, or is too old to tell. */
+int request_window_use(struct request_window *w, uint32_t serial);
+
+#endif

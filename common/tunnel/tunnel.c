@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tunnel/tunnel.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "tunnel/impl.h"
+
+void
+tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg)
+{
+	*cfg = (struct tunnel_cfg){
+		.role = role,
+		.connections = 4,
+		.media_max_age_us = 150 * CLOCK_MS,
+		.rotate_bytes = 64ULL << 20,
+		.rotate_age_us = 600 * CLOCK_S,
+		.heartbeat_busy_us = 500 * CLOCK_MS,
+		.heartbeat_idle_us = 3600 * CLOCK_MS,
+		.dead_us = 4800 * CLOCK_MS,
+		.reliable_max = 8192,
+		.reliable_bytes_max = 8 << 20,
+		.seed = 1,
+	};
+}
+
+struct tunnel *
+tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *arg,
+    const struct tunnel_grant *grant, uint64_t now_us)
+{
+	struct tunnel *t = mem_zalloc(sizeof(*t));
+
+	t->cfg = *cfg;
+	t->h = *h;
+	t->arg = arg;
+	t->grant = *grant;
+	t->writes = cfg->role == TUNNEL_CLIENT ? TUNNEL_UP : TUNNEL_DOWN;
+	t->next_serial = 1;
+	STAILQ_INIT(&t->closed);
+	STAILQ_INIT(&t->pool);
+	reliable_tx_init(&t->tx, cfg->reliable_max, cfg->reliable_bytes_max);
+	reliable_rx_init(&t->rx);
+	t->seen = mem_zalloc(SEEN_N / 8);
+	t->ack_us = CLOCK_NEVER;
+	t->state = TUNNEL_CONNECTING;
+	t->alive_us[TUNNEL_UP] = t->alive_us[TUNNEL_DOWN] = now_us;
+	t->busy_since_us = CLOCK_NEVER;
+	t->pinged_us = now_us;
+	t->changed = true;
+	return t;
+}
+
+static void
+free_batches(struct batch_queue *q)
+{
+	struct batch *b;
+
+	while ((b = STAILQ_FIRST(q)) != NULL) {
+		STAILQ_REMOVE_HEAD(q, next);
+		mem_free(b);
+	}
+}
+
+void
+tunnel_free(struct tunnel *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t dir = 0; dir < 2; dir++)
+		while (t->streams_n[dir] > 0)
+			stream_release(t, t->streams[dir][0]);
+	if (t->gathering != NULL)
+		batch_free(t, t->gathering);
+	free_batches(&t->closed);
+	free_batches(&t->pool);
+	reliable_tx_free(&t->tx);
+	reliable_rx_free(&t->rx);
+	mem_free(t->seen);
+	mem_wipe_free(t, sizeof(*t));
+}
+
+const struct tunnel_grant *
+tunnel_grant(const struct tunnel *t)
+{
+	return &t->grant;
+}
+
+int
+tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t now_us)
+{
+	int err;
+
+	if (type >= KIND_RESERVED)
+		return ERR_UNSUPPORTED;
+	err = reliable_tx_push(&t->tx, type, data, n, now_us);
+	/* A frame that was refused is missing at the peer: what it says next makes no sense. */
+	if (err == ERR_FULL)
+		t->broken = true;
+	return err;
+}
+
+/* The batch that has room for a frame of `len` bytes. */
+static struct batch *
+gather(struct tunnel *t, size_t len, uint64_t now_us)
+{
+	struct batch *b = t->gathering;
+
+	if (b != NULL && (b->len + len > FRAME_BODY_FILL || b->made_us != now_us)) {
+		STAILQ_INSERT_TAIL(&t->closed, b, next);
+		b = t->gathering = NULL;
+	}
+	if (b == NULL) {
+		b = t->gathering = batch_new(t, BATCH_MEDIA, now_us);
+		if (b != NULL)
+			b->media_base = t->media_next;
+	}
+	return b;
+}
+
+int
+tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n, uint64_t now_us)
+{
+	struct batch *b;
+
+	if (n > TUNNEL_MEDIA_MAX)
+		return ERR_TOO_BIG;
+	if (!t->writable) {
+		t->stats.media_down_dropped++;
+		return ERR_DOWN;
+	}
+	b = gather(t, frame_media_len(channel, n), now_us);
+	if (b == NULL) {
+		t->stats.media_full_dropped++;
+		return ERR_FULL;
+	}
+	b->len += frame_media_put(channel, data, n, b->body + b->len);
+	b->media_n++;
+	t->media_next = (t->media_next + 1) & FRAME_MEDIA_MASK;
+	return 0;
+}
+
+void
+tunnel_flush(struct tunnel *t, uint64_t now_us)
+{
+	if (t->changed)
+		duty_run(t, now_us);
+	output_flush(t, now_us);
+}
+
+void
+tunnel_tick(struct tunnel *t, uint64_t now_us)
+{
+	duty_run(t, now_us);
+	output_flush(t, now_us);
+}
+
+uint64_t
+tunnel_deadline(const struct tunnel *t)
+{
+	return t->changed ? 0 : duty_due_us(t);
+}
+
+void
+tunnel_set_busy(struct tunnel *t, bool busy, uint64_t now_us)
+{
+	t->busy = busy;
+	duty_busy_changed(t, now_us);
+}
+
+const struct tunnel_stats *
+tunnel_stats(const struct tunnel *t)
+{
+	return &t->stats;
+}
+
+enum tunnel_state
+tunnel_state(const struct tunnel *t)
+{
+	return t->state;
+}
+
+uint64_t
+tunnel_srtt_us(const struct tunnel *t)
+{
+	return t->srtt_us;
+}
+
+uint64_t
+tunnel_up_since_us(const struct tunnel *t)
+{
+	return t->state == TUNNEL_UP_STATE ? t->up_since_us : 0;
+}
+
+unsigned
+tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < t->streams_n[dir]; i++)
+		n += t->streams[dir][i]->phase == STREAM_LIVE;
+	return n;
+}
