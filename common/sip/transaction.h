@@ -34,6 +34,7 @@ struct sip_layer_handlers {
 	 * req is borrowed while st lives (for ACK: until return). A CANCEL is answered 200 by the
 	 * layer when it matches an INVITE and given here with its own st already completed, and
 	 * `invite` naming the transaction to cancel; unmatched CANCELs are answered 481 by the layer.
+	 * A CANCEL that comes after the final response ends in the layer (§9.2).
 	 */
 	void (*on_request)(void *arg, struct sip_server_txn *st, const struct sip_msg *req,
 	    const struct sip_flow *from, struct sip_server_txn *invite);
@@ -43,11 +44,16 @@ struct sip_layer_handlers {
 };
 
 struct sip_layer *sip_layer_new(struct timers *timers, const struct sip_layer_handlers *h, void *arg);
+/* Ends all transactions, with the last call to each owner. Before timers_free. */
 void sip_layer_free(struct sip_layer *l);
+/* Lowers the cap of live transactions below SIP_TXNS_MAX. */
+void sip_layer_limit(struct sip_layer *l, size_t txns_max);
 
 /* A parsed and checked message came. Takes over m. */
 void sip_layer_receive(struct sip_layer *l, struct sip_msg *m, const struct sip_flow *from,
     uint64_t now_us);
+/* What was sent with `tag` will not arrive. Harmless for a tag that is not known any more; may be
+ * called from within `send`. */
 void sip_layer_send_failed(struct sip_layer *l, uint64_t tag, int err, uint64_t now_us);
 
 /* -- Server side -- */

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 unit_tests += tests/unit/test_msg
 tests_unit_test_msg_SOURCES = tests/unit/test_msg.c tests/unit/sip_corpus.c tests/unit/sip_corpus.h
+unit_tests += tests/unit/test_transaction
