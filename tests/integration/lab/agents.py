@@ -192,7 +192,6 @@ class Hras(Agent):
             "store": self.lab.path("hras.db"),
             "tunnel": {"listen": [f"{HRAS}:80"], "grace": "30s"},
             "agent office": {"secret": "office-secret"},
-            "agent branch": {"secret": "branch-secret"},
             "sip": {"listen": [f"udp:{HRAS}:5060", f"tcp:{HRAS}:5060"]},
             "media": {"address": HRAS, "ports": "20000-29999"},
             "status": {"listen": "127.0.0.1:8081"},
@@ -218,15 +217,3 @@ class Hrac(Agent):
             "media": {"address": HRAC, "ports": "20000-29999"},
             "status": {"listen": "127.0.0.1:8080"},
         }
-
-
-class Pair:
-    """An office with its HRAC, and HRAS, with the tunnel between them up."""
-
-    def __init__(self, lab, hras=None, hrac=None, office=None):
-        self.lab = lab
-        self.office = office or lab.office()
-        self.hras = Hras(lab, hras).start()
-        self.hrac = Hrac(self.office, hrac).start()
-        self.hrac.wait_tunnel()
-        self.hras.wait_tunnel(agent=self.office.name)

@@ -11,25 +11,27 @@ import socket
 import struct
 import sys
 
-ETH_P_IP = 0x0800
+ETH_P_ALL = 3         # a socket for one protocol is not shown what this host sends
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 
 
 def main(device, path):
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
     except PermissionError:     # in a user namespace: then with the usual size
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
-    sock.bind((device, ETH_P_IP))
+    sock.bind((device, ETH_P_ALL))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open(path, "wb", buffering=0) as file:
         file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1))
         print(f"listening on {device}", flush=True)
         while True:
             frame, extra, _, _ = sock.recvmsg(262144, 64)
+            if frame[12:14] != b"\x08\x00":
+                continue
             second, nano = struct.unpack_from("qq", extra[0][2])
             n = len(frame)
             file.write(struct.pack("<IIII", second, nano // 1000, n, n) + frame)
