@@ -15,7 +15,12 @@ enum { FAMILY_NONE = 0, FAMILY_V4 = 4, FAMILY_V6 = 6, FAMILY_V6_SCOPED = 7 };
 #define LEG_MAX (UINT32_MAX / 2) /* leg*2+1 is a channel number */
 #define BUSY_MAX 4096            /* a bit for each even port there can be */
 
-enum { LEG_MUX = 1 << 0, LEG_LATCH = 1 << 1, LEG_FLAGS = LEG_MUX | LEG_LATCH };
+enum {
+	LEG_MUX = 1 << 0,
+	LEG_LATCH = 1 << 1,
+	LEG_RTP = 1 << 2,
+	LEG_FLAGS = LEG_MUX | LEG_LATCH | LEG_RTP
+};
 
 /* -- Decoding: a value outside its range sets the reader's sticky flag -- */
 
@@ -186,6 +191,8 @@ get_leg(struct wire_read *r, struct control_leg *l)
 	flags = wire_get_u8(r);
 	l->mux = flags & LEG_MUX;
 	l->latch = flags & LEG_LATCH;
+	l->is_rtp = flags & LEG_RTP;
+	l->clock_rate = (uint32_t)get_uint(r, UINT32_MAX);
 	if (l->port == 0 || l->port % 2 != 0 || (flags & ~LEG_FLAGS) != 0)
 		r->bad = true;
 }
@@ -211,6 +218,7 @@ get_payload(struct wire_read *r, struct control *c)
 		break;
 	case CONTROL_SYNC:
 		c->u.sync.begin = get_bool(r);
+		c->u.sync.grace_s = (uint32_t)get_uint(r, UINT32_MAX);
 		break;
 	case CONTROL_CALL:
 		get_call(r, &c->u.call);
@@ -357,7 +365,9 @@ put_leg(struct wire_write *w, const struct control_leg *l)
 	put_addr(w, &l->rtp);
 	put_addr(w, &l->rtcp);
 	put_addr(w, &l->far);
-	wire_put_u8(w, (uint8_t)((l->mux ? LEG_MUX : 0) | (l->latch ? LEG_LATCH : 0)));
+	wire_put_u8(w, (uint8_t)((l->mux ? LEG_MUX : 0) | (l->latch ? LEG_LATCH : 0) |
+		   (l->is_rtp ? LEG_RTP : 0)));
+	wire_put_varint(w, l->clock_rate);
 }
 
 static void
@@ -381,6 +391,7 @@ put_payload(struct wire_write *w, const struct control *c)
 		break;
 	case CONTROL_SYNC:
 		wire_put_u8(w, c->u.sync.begin);
+		wire_put_varint(w, c->u.sync.grace_s);
 		break;
 	case CONTROL_CALL:
 		put_call(w, &c->u.call);

@@ -80,6 +80,7 @@ struct control_sip_closed {
 
 struct control_sync {
 	bool begin;
+	uint32_t grace_s;      /* HRAC ends its calls when HRAS has been away so long, as HRAS does */
 };
 
 struct control_call {

@@ -175,6 +175,14 @@ tunnel_stats(const struct tunnel *t)
 	return &t->stats;
 }
 
+const char *
+tunnel_state_str(enum tunnel_state state)
+{
+	static const char *const names[] = { "connecting", "up", "down" };
+
+	return names[state];
+}
+
 enum tunnel_state
 tunnel_state(const struct tunnel *t)
 {
