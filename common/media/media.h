@@ -16,28 +16,38 @@ struct event_base;
  * call. A socket leg is a pair of UDP sockets (RTP on an even port, RTCP on the next) facing a
  * phone; a tunnel leg stands for the socket leg of the same number at the other agent of `face`.
  * Legs are joined in pairs: what comes in by one leaves by the other; a packet from the tunnel is
- * found by (face, number), one from a socket by its socket: one lookup a hop, no allocation.
+ * found by (face, number), one from a socket by its socket: one lookup a hop, no allocation, and
+ * each packet leaves in the call that brought it.
  *
- * A socket leg sends to the address that the phone's SDP named and learns the phone's real source
- * (symmetric RTP, RFC 4961, 7362): within the learning window after latch it accepts the first
- * valid source (the SDP's own is preferred) and from then on only that; packets from anybody else
- * are counted and dropped.
+ * A socket leg sends to the address that the phone's SDP named until it has heard the phone, and
+ * from then on to the source that it heard (symmetric RTP, RFC 4961, 7362; latch.h tells whom it
+ * believes). Packets from anybody else are counted and dropped, and so is what has no partner.
  *
- * Any UDP media passes; RTP and RTCP are read (libortp) for the counters only. Runs on the event
- * base's thread. Voice is marked EF.
+ * Any UDP media passes; RTP and RTCP are read (libortp) for the counters only. Where a side has
+ * rtcp-mux (RFC 5761), RTCP is told from RTP by its payload type and leaves by the port that the
+ * other side wants it on. Voice is marked EF. Runs on the event base's thread.
  */
 struct media;
 struct media_leg;
 
-enum media_kind { MEDIA_AUDIO, MEDIA_VIDEO, MEDIA_IMAGE, MEDIA_APPLICATION, MEDIA_TEXT, MEDIA_OTHER };
+enum media_kind {
+	MEDIA_AUDIO,
+	MEDIA_VIDEO,
+	MEDIA_IMAGE,
+	MEDIA_APPLICATION,
+	MEDIA_TEXT,
+	MEDIA_OTHER
+};
 const char *media_kind_str(enum media_kind kind); /* "audio" ... */
 
 #define MEDIA_LEGS_MAX 65536 /* of one agent; more are ERR_FULL */
 #define MEDIA_PACKET_MAX 2048
 
+/* All are called from inside the loop or media_from_tunnel. They may not close legs. */
 struct media_handlers {
 	/* A packet for the tunnel of `face`; channel = leg number * 2 + (1 for RTCP). Borrowed. */
-	void (*on_tunnel)(void *arg, uint32_t face, uint32_t channel, const uint8_t *data, size_t n);
+	void (*on_tunnel)(void *arg, uint32_t face, uint32_t channel, const uint8_t *data,
+	    size_t n);
 	/* The real source of a socket leg was learnt and differs from what set_remote gave. */
 	void (*on_source)(void *arg, struct media_leg *leg, bool rtcp, const struct addr *source);
 	/* A turn of reading sockets is over: flush the tunnels that on_tunnel wrote to. */
@@ -53,55 +63,73 @@ struct media *media_new(struct event_base *base, const struct media_cfg *cfg,
 void media_free(struct media *m); /* all legs with it */
 
 struct media_leg_cfg {
-	enum media_kind kind;
-	uint32_t clock_rate; /* Hz, for jitter; 8000 */
-	bool rtp;            /* RTP, so that counters make sense */
+	enum media_kind kind; /* chooses the DSCP: EF for audio and fax, AF41 for video */
+	uint32_t clock_rate;  /* Hz, for jitter; 0 = 8000 */
+	bool rtp;             /* RTP, so that counters make sense */
 	void *user;
 };
 
-/* Opens `port` (even) and port + 1 on the agent's address. ERR_IN_USE, ERR_FULL, ERR_IO. */
+/*
+ * Opens `port` (even) and port + 1 on the agent's address. It sends nothing before
+ * media_leg_remote told where to, or a packet was heard. ERR_IN_USE (either port); ERR_FULL (legs or
+ * file descriptors); ERR_IO.
+ */
 int media_leg_open(struct media *m, const struct media_leg_cfg *cfg, uint16_t port,
     struct media_leg **out);
-/* The stand-in for leg `number` at the agent of `face`. ERR_EXISTS, ERR_FULL. */
+/* The stand-in for leg `number` (< 2^31) at the agent of `face`. ERR_EXISTS, ERR_FULL, ERR_TOO_BIG. */
 int media_leg_tunnel(struct media *m, const struct media_leg_cfg *cfg, uint32_t face,
     uint32_t number, struct media_leg **out);
 void media_leg_close(struct media_leg *leg); /* takes over; its partner is left unjoined */
 void *media_leg_user(const struct media_leg *leg);
 
-/* Joins two unjoined legs. */
+/* Joins two unjoined legs of one relay; their kinds need not differ. */
 void media_join(struct media_leg *a, struct media_leg *b);
-void media_unjoin(struct media_leg *leg);
+void media_unjoin(struct media_leg *leg); /* both; fine when not joined */
 
-/* Where the phone wants its media (not set = do not send yet), RTCP on the RTP port with mux. With
- * latch the source is learnt anew (a re-INVITE moved the phone). Tunnel legs: does nothing. */
+/*
+ * Where the phone's SDP wants its media: `rtp` and `rtcp` may be unset (a host name, or the phone is
+ * behind a NAT and only its packets will tell); with mux RTCP goes where RTP goes and `rtcp` is
+ * ignored. An address of another family than the agent's is taken for unset. With `latch` the
+ * source is learnt anew: at the answer, and when a re-INVITE may have moved the phone. Where it is
+ * known that the phone is behind a NAT, its public host with the port of SDP makes a better `rtp`
+ * than the private one: sources on that host are preferred. Tunnel legs: does nothing.
+ */
 void media_leg_remote(struct media_leg *leg, const struct addr *rtp, const struct addr *rtcp,
     bool mux, bool latch);
 
-/* A packet came through the tunnel of `face` at now_us: to the phone, by the joined leg. Sent when
- * media_flush is called. Unknown channels are counted and dropped. */
+/*
+ * A packet of n bytes (borrowed until return) came through the tunnel of `face` at the monotonic
+ * time now_us: it leaves at once by the leg joined to (face, channel / 2). Unknown channels are
+ * counted and dropped, and so is what the socket has no room for.
+ */
 void media_from_tunnel(struct media *m, uint32_t face, uint32_t channel, const uint8_t *data,
     size_t n, uint64_t now_us);
-/* Sends what media_from_tunnel queued (sendmmsg); at the end of the turn. */
-void media_flush(struct media *m);
 
 /* One direction of one stream, as received from this leg's phone: what the pair saw arrive. */
 struct media_stats {
-	uint64_t packets, bytes;   /* RTP only */
+	uint64_t packets, bytes; /* without RTCP; of an RTP stream only what is RTP */
 	uint64_t rtcp_packets;
-	uint64_t lost;             /* RFC 3550 A.3, over all SSRCs seen; never negative */
-	uint64_t late_dropped;     /* older than max_age when they could have left */
-	uint64_t foreign_dropped;  /* from a source that is not the phone */
-	double jitter_ms;          /* RFC 3550 A.8 */
-	double delay_ms;           /* one way, as known (half the round trip by RTCP), 0 = unknown */
-	double mos;                /* E-model estimate 1..4.5; 0 = no RTP seen */
-	uint64_t last_us;          /* monotonic time of the last packet of any kind; 0 = none */
-	struct addr remote;        /* where the phone's RTP really comes from, else what SDP said */
+	uint64_t lost;            /* RFC 3550 A.3, over all SSRCs seen; never negative */
+	uint64_t late_dropped;    /* older than max_age when they could have left (media_late) */
+	uint64_t foreign_dropped; /* from a source that is not the phone */
+	double jitter_ms;         /* RFC 3550 A.8 */
+	double delay_ms;  /* phone to phone: half of both round trips that RTCP told; 0 = unknown */
+	double mos;       /* E-model estimate 1..4.5; 0 = no RTP seen, or no audio */
+	uint64_t last_us; /* monotonic time of the last packet of any kind; 0 = none */
+	struct addr remote; /* where the phone's RTP really comes from, else what SDP said */
 	struct addr remote_rtcp;
 };
 void media_leg_stats(const struct media_leg *leg, struct media_stats *out);
 
-/* E-model (ITU-T G.107 as reduced by Cole and Rosenbluth, G.711 with PLC): delay in ms (mouth to
- * ear), loss as a share 0..1. */
+/* The tunnel of `face` dropped a packet of `channel` for its age: counted for the phone that sent
+ * it, the one of the leg joined to (face, channel / 2). */
+void media_late(struct media *m, uint32_t face, uint32_t channel);
+
+/*
+ * E-model (ITU-T G.107 as reduced by Cole and Rosenbluth, G.711 with PLC): delay in ms (mouth to
+ * ear), loss as a share 0..1. For the stats the delay is that of the network, 20 ms for a packet to
+ * fill and twice the jitter for the buffer that plays it out.
+ */
 double media_mos(double delay_ms, double loss);
 
 struct metric_set media_metrics(const struct media *m);

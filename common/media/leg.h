@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_MEDIA_LEG_H
+#define VOFW_MEDIA_LEG_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "media/latch.h"
+#include "media/media.h"
+#include "media/rtp.h"
+
+/*
+ * What relay.c (the legs of an agent, and the way of a packet between them) and leg.c (the two
+ * sockets of a leg) share. Private to media/.
+ */
+struct media_count {
+	uint64_t media_legs;
+	uint64_t media_phone_received, media_phone_sent;
+	uint64_t media_tunnel_received, media_tunnel_sent;
+	uint64_t media_foreign_dropped, media_unjoined_dropped, media_unknown_dropped;
+	uint64_t media_unaddressed_dropped, media_oversize_dropped;
+	uint64_t media_send_full, media_send_failed;
+	uint64_t media_learnt;
+};
+
+LIST_HEAD(media_leg_list, media_leg);
+
+struct media {
+	struct event_base *base;
+	struct media_cfg cfg;
+	struct media_handlers h;
+	void *arg;
+	struct media_leg_list legs;
+	struct media_leg *by_channel; /* uthash: tunnel legs by face and number */
+	struct event turn;            /* runs after all sockets that are ready now */
+	struct media_count count;
+	uint8_t packet[MEDIA_PACKET_MAX + 1]; /* one byte more, to see that one is too long */
+};
+
+/* One UDP socket of a leg. */
+struct media_path {
+	struct media_leg *leg;
+	bool rtcp;
+	int fd;
+	struct event readable;
+	struct latch latch;
+};
+
+enum media_leg_type { LEG_SOCKET, LEG_TUNNEL };
+
+struct leg_channel { /* a key of the hash: no padding */
+	uint32_t face, number;
+};
+
+struct media_leg {
+	struct media *media;
+	struct media_leg *partner;
+	enum media_leg_type type;
+	struct media_leg_cfg cfg;
+	bool mux;
+	struct media_path path[2];  /* of a socket leg: RTP, RTCP */
+	struct leg_channel channel; /* of a tunnel leg */
+	uint64_t bytes, packets;    /* of a stream that is no RTP */
+	uint64_t rtcp_packets, late_dropped, foreign_dropped, last_us;
+	struct rtp_counter rtp;
+	struct rtcp_watch rtcp;
+	LIST_ENTRY(media_leg) entry;
+	UT_hash_handle hh;
+};
+
+/* leg.c */
+int media_paths_open(struct media_leg *leg, uint16_t port); /* errors of media_leg_open */
+void media_paths_close(struct media_leg *leg);
+void media_path_send(struct media_path *path, const uint8_t *data, size_t n);
+
+/* relay.c: `leg`'s phone sent it. */
+void media_leg_received(struct media_leg *leg, bool rtcp, const uint8_t *data, size_t n,
+    uint64_t now_us);
+
+#endif
