@@ -13,6 +13,8 @@ CLEANFILES += common/status/page.c
 # The page becomes bytes of the program, so that it needs no file beside it.
 common/status/page.c: common/status/page.html
 	$(AM_V_GEN)$(MKDIR_P) common/status && { \
+	echo '/* SPDX-License-Identifier: GPL-3.0-or-later */'; \
+	echo '/* clang-format off */'; \
 	echo '#include "status/page.h"'; \
 	echo 'const char status_page[] = {'; \
 	od -An -v -tx1 $(srcdir)/common/status/page.html | sed 's/ \(..\)/ 0x\1,/g'; \
