@@ -365,8 +365,9 @@ put_leg(struct wire_write *w, const struct control_leg *l)
 	put_addr(w, &l->rtp);
 	put_addr(w, &l->rtcp);
 	put_addr(w, &l->far);
-	wire_put_u8(w, (uint8_t)((l->mux ? LEG_MUX : 0) | (l->latch ? LEG_LATCH : 0) |
-		   (l->is_rtp ? LEG_RTP : 0)));
+	wire_put_u8(w,
+	    (uint8_t)((l->mux ? LEG_MUX : 0) | (l->latch ? LEG_LATCH : 0) |
+		(l->is_rtp ? LEG_RTP : 0)));
 	wire_put_varint(w, l->clock_rate);
 }
 

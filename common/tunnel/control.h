@@ -80,7 +80,7 @@ struct control_sip_closed {
 
 struct control_sync {
 	bool begin;
-	uint32_t grace_s;      /* HRAC ends its calls when HRAS has been away so long, as HRAS does */
+	uint32_t grace_s; /* HRAC ends its calls when HRAS has been away so long, as HRAS does */
 };
 
 struct control_call {
@@ -107,6 +107,8 @@ struct control_leg {
 	struct addr far; /* the other phone as HRAS sees it, for the status page; may be unset */
 	bool mux;        /* rtcp-mux: RTCP on the RTP port */
 	bool latch;      /* learn the real source anew */
+	bool is_rtp;     /* RTP, so that counters make sense */
+	uint32_t clock_rate; /* Hz, for jitter; 0 = unknown */
 };
 
 struct control_leg_close {

@@ -188,7 +188,7 @@ struct tunnel_stats {
 const struct tunnel_stats *tunnel_stats(const struct tunnel *t); /* borrowed while t lives */
 enum tunnel_state tunnel_state(const struct tunnel *t);
 const char *tunnel_state_str(enum tunnel_state state); /* "connecting", "up", "down" */
-uint64_t tunnel_srtt_us(const struct tunnel *t);                        /* 0 = not measured yet */
+uint64_t tunnel_srtt_us(const struct tunnel *t);       /* 0 = not measured yet */
 unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
 uint64_t tunnel_up_since_us(const struct tunnel *t);                    /* 0 = not up */
 
