@@ -4,7 +4,9 @@
 from lab.agents import HRAC, Hrac
 from lab.baresip import Phone
 from lab.capture import Capture
+from lab.dns import ADDRESS, Dns
 from lab.linphone import Linphone
+from lab.rawsip import Endpoint
 from lab.scenes import (Pair, assert_outside_knows_nothing, both_hear, connect, hang_up)
 from lab.sipp import Sipp, pause, recv, reply, sdp, send
 from lab.wait import expect
@@ -200,3 +202,25 @@ def test_a_phone_that_knows_only_the_agent(lab):
     alice.wait_event("CALL_ESTABLISHED", since=since)
     both_hear(alice, bob)
     hang_up(alice, bob)
+
+
+def test_the_next_hop_is_found_by_dns(lab):
+    """NAPTR, SRV and A (RFC 3263): alice calls into a domain that is not ours."""
+    dns = Dns(lab, ["naptr-record=partner.example,10,100,s,SIP+D2U,,_sip._udp.partner.example",
+                    "srv-host=_sip._udp.partner.example,sip.partner.example,5080,10",
+                    f"host-record=sip.partner.example,{lab.out2.address}"])
+    pair = Pair(lab, hras={"dns_servers": [ADDRESS]})
+    capture = pair.watch_outside()
+    alice = pair.inside()
+    dave = Endpoint(lab.out2, "dave", HRAS, port=5080)
+    alice.dial("sip:dave@partner.example")
+    invite = dave.receive(condition=lambda m: m.method == "INVITE")
+    expect(invite.start.split()[1] == "sip:dave@partner.example", f"as dialled: {invite.start}")
+    dave.reply(invite, 486, "Busy Here")
+    expect("486" in alice.wait_closed(), "and the answer comes back")
+    for name in ("NAPTR", "SRV", "sip.partner.example"):
+        expect(name in dns.questions(), f"{name} was asked for:\n{dns.questions()}")
+    answer = pair.inside_endpoint("carol", pair.office.p2).ask(
+        "MESSAGE", "sip:x@nowhere.example", timeout=10)
+    expect(answer.status in (404, 480, 500, 503), f"a name that is not: {answer.start}")
+    assert_outside_knows_nothing(capture)

@@ -28,15 +28,15 @@ ausrc_channels 1
 auplay_channels 1
 audio_buffer 20-160
 rtp_ports 10000-10100
-rtcp_mux no
+rtcp_mux {mux}
 jitter_buffer_delay 5-10
 rtp_stats yes
-module_path {modules}
+module_path {path}
 module g711.so
 module sndfile.so
 module aufile.so
 module aubridge.so
-module_tmp account.so
+{modules}module_tmp account.so
 module_app ctrl_tcp.so
 module_app menu.so
 snd_path {directory}
@@ -50,17 +50,22 @@ class Phone(Hearing):
     proxy      where it sends everything: the agent of its side, "192.168.1.5"
     answer     "auto", "manual" or "early" (answers 183 with SDP, then waits)
     register   False: it only calls by its proxy, and can be called by its address
+    extra      more parameters of the account; `modules` more of baresip's modules
     """
 
     def __init__(self, host, user, proxy=None, answer="manual", password="wonderland",
-                 transport="udp", register=True, domain="example.com", extra=""):
+                 transport="udp", register=True, domain="example.com", extra="", modules=(),
+                 mux=False):
         lab = host.lab
         self.host, self.user, self.domain, self.address = host, user, domain, host.address
         self.directory = lab.path(f"{host.name}-{user}")
         os.makedirs(self.directory, exist_ok=True)
         self.voice = lab.voice(user)
         self._write("config", _CONFIG.format(address=host.address, voice=self.voice,
-                                             modules=MODULES, directory=self.directory))
+                                             path=MODULES, directory=self.directory,
+                                             mux="yes" if mux else "no",
+                                             modules="".join(f"module {module}.so\n"
+                                                             for module in modules)))
         outbound = f';outbound="sip:{proxy};transport={transport}"' if proxy else ""
         interval = 600 if register and proxy else 0
         self._write("accounts",

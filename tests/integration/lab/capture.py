@@ -12,11 +12,12 @@ from .wait import Failure
 class Packet:
     """One IPv4 packet. `length` is that of the whole IP packet, `payload` what UDP or TCP carry."""
 
-    __slots__ = ("time", "length", "protocol", "source", "target", "flags", "payload")
+    __slots__ = ("time", "dscp", "length", "protocol", "source", "target", "flags", "payload")
 
     def __init__(self, time, data):
         header = (data[0] & 15) * 4
         self.time = time
+        self.dscp = data[1] >> 2
         self.length = struct.unpack_from("!H", data, 2)[0]
         self.protocol = {6: "tcp", 17: "udp", 1: "icmp"}.get(data[9], str(data[9]))
         source, target = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
@@ -47,6 +48,11 @@ class Packet:
     def is_rtp(self):
         return (self.protocol == "udp" and len(self.payload) >= 12
                 and self.payload[0] >> 6 == 2 and not 192 <= self.payload[1] <= 223)
+
+    @property
+    def is_rtcp(self):
+        return (self.protocol == "udp" and len(self.payload) >= 8
+                and self.payload[0] >> 6 == 2 and 192 <= self.payload[1] <= 223)
 
     def __repr__(self):
         return (f"{self.time:.3f} {self.protocol} {self.source[0]}:{self.source[1]} > "
