@@ -30,18 +30,18 @@ const char *vcit_state_str(enum vcit_state state); /* "calling" ... */
 
 struct vcit_cfg {
 	size_t calls_max;
-	struct addr media_address;   /* outside face's, port 0 */
+	struct addr media_address; /* outside face's, port 0 */
 	uint16_t port_min, port_max;
 	uint64_t linger_us;
-	uint64_t media_timeout_us;   /* 0 = never */
+	uint64_t media_timeout_us; /* 0 = never */
 };
 
 /* What an agent reported of its media side when its session came up. */
 struct vcit_agent {
 	const char *name;
-	struct addr media;           /* port 0 */
+	struct addr media; /* port 0 */
 	uint16_t port_min, port_max;
-	const uint8_t *busy;         /* bitmap, bit i = port_min + 2i; borrowed */
+	const uint8_t *busy; /* bitmap, bit i = port_min + 2i; borrowed */
 	size_t busy_len;
 };
 
@@ -59,7 +59,8 @@ struct vcit_call_order {
 	const char *call_id, *from, *to;
 	enum vcit_state state;
 	uint64_t since_wall_s;
-	const char *will; /* BYE to the inside phone of that face should HRAS be gone; NULL = none */
+	const char
+	    *will; /* BYE to the inside phone of that face should HRAS be gone; NULL = none */
 	size_t will_len;
 	struct sip_flow will_flow;
 };
@@ -99,20 +100,21 @@ void vcit_leg_source(struct vcit *v, uint32_t face, uint32_t leg, bool rtcp,
 /* A socket leg of HRAS learnt its source (media's on_source). */
 void vcit_local_source(struct vcit *v, struct media_leg *leg, bool rtcp, const struct addr *source);
 
-/* Ends a call by BYE both ways (CANCEL-like answers before it is up); reason for the log and Reason. */
+/* Ends all calls: BYE both ways to those that are up, to the callee only of those that ring.
+ * `reason` (no quotes in it) is for the log and the Reason header. */
 void vcit_end_all(struct vcit *v, const char *reason, uint64_t now_us);
 
 /* -- Facts -- */
 struct vcit_stream_view {
 	enum media_kind kind;
-	struct addr inside, outside;       /* phones' media addresses; may be unset */
+	struct addr inside, outside; /* phones' media addresses; may be unset */
 	struct media_stats from_inside, from_outside;
 };
 struct vcit_call_view {
 	const char *call_id, *from, *to;
 	const char *caller_agent, *callee_agent; /* NULL = outside */
 	enum vcit_state state;
-	uint64_t since_wall_s, up_since_wall_s;  /* 0 = not up yet */
+	uint64_t since_wall_s, up_since_wall_s; /* 0 = not up yet */
 	const struct vcit_stream_view *streams;
 	size_t streams_n;
 };

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "log/log.h"
+#include "vcit/row.h"
+
+#define NUMBER_MASK 0x7fffffffu /* a channel is twice the number (media.h) */
+#define PORT_TRIES 16           /* ports of ours that other programs may hold, in a row */
+#define PORT_AVOID_US (600 * CLOCK_S)
+
+static struct leg *
+find(struct vcit *v, uint32_t number)
+{
+	struct leg *leg;
+
+	HASH_FIND(hh, v->legs, &number, sizeof(number), leg);
+	return leg;
+}
+
+static void
+add(struct vcit *v, struct leg *leg)
+{
+	HASH_ADD(hh, v->legs, number, sizeof(leg->number), leg);
+}
+
+static void
+del(struct vcit *v, struct leg *leg)
+{
+	HASH_DEL(v->legs, leg);
+}
+
+static struct face *
+face_of(const struct leg *leg)
+{
+	return leg->row->side[leg->side].face;
+}
+
+static struct leg *
+peer_of(const struct leg *leg)
+{
+	return leg->row->stream[leg->stream].leg[1 - leg->side];
+}
+
+static enum media_kind
+media_kind_of(enum sdp_kind kind)
+{
+	static const enum media_kind of[] = { [SDP_AUDIO] = MEDIA_AUDIO,
+		[SDP_VIDEO] = MEDIA_VIDEO,
+		[SDP_IMAGE] = MEDIA_IMAGE,
+		[SDP_APPLICATION] = MEDIA_APPLICATION,
+		[SDP_TEXT] = MEDIA_TEXT,
+		[SDP_OTHER] = MEDIA_OTHER };
+
+	return of[kind];
+}
+
+/* -- What the agents hear -- */
+
+struct addr
+vcit_leg_phone(const struct leg *leg)
+{
+	struct media_stats stats;
+
+	if (leg->number == 0) {
+		media_leg_stats(leg->media, &stats);
+		if (addr_is_set(&stats.remote))
+			return stats.remote;
+	}
+	return addr_is_set(&leg->source) ? leg->source : leg->rtp;
+}
+
+static void
+tell(struct leg *leg, bool latch)
+{
+	struct vcit *v = leg->row->v;
+	const struct leg *peer = peer_of(leg);
+	struct vcit_leg_order o = { .leg = leg->number,
+		.call = leg->row->side[leg->side].call,
+		.stream = leg->stream,
+		.kind = leg->kind,
+		.port = leg->port,
+		.rtp = leg->rtp,
+		.rtcp = leg->rtcp,
+		.mux = leg->mux,
+		.latch = latch };
+
+	leg->untold = leg->relatch = false;
+	if (leg->number == 0)
+		return;
+	if (peer != NULL)
+		o.far = vcit_leg_phone(peer);
+	v->h.on_leg(v->arg, face_of(leg)->number, &o);
+}
+
+void
+vcit_stream_tell(struct row *row, size_t i)
+{
+	for (int s = 0; s < 2; s++) {
+		struct leg *leg = row->stream[i].leg[s];
+
+		if (leg != NULL && leg->untold)
+			tell(leg, leg->relatch);
+	}
+}
+
+/* The agent may have lost all it knew, the phone's real address with it. */
+void
+vcit_leg_teach(struct leg *leg)
+{
+	tell(leg, true);
+}
+
+/* -- Opening and closing -- */
+
+static int
+open_media(struct leg *leg, const struct media_leg_cfg *cfg)
+{
+	struct vcit *v = leg->row->v;
+	int err;
+
+	if (face_of(leg)->number == SIP_FACE_OUTSIDE)
+		return media_leg_open(v->media, cfg, leg->port, &leg->media);
+	do {
+		leg->number = ++v->last_leg & NUMBER_MASK;
+	} while (leg->number == 0 || find(v, leg->number) != NULL);
+	err = media_leg_tunnel(v->media, cfg, face_of(leg)->number, leg->number, &leg->media);
+	if (err == 0)
+		add(v, leg);
+	return err;
+}
+
+/* Another program on this host may sit on a port of the range: the next one, then. */
+static int
+open_somewhere(struct leg *leg, const struct media_leg_cfg *cfg)
+{
+	struct media_ports *ports = face_of(leg)->ports;
+	uint64_t now_us = leg->row->v->now_us;
+	int err = ERR_FULL;
+
+	for (int i = 0; i < PORT_TRIES; i++) {
+		err = media_ports_take(ports, now_us, &leg->port);
+		if (err < 0)
+			return err;
+		err = open_media(leg, cfg);
+		if (err == 0)
+			return 0;
+		if (err != ERR_IN_USE) {
+			media_ports_give(ports, leg->port, now_us);
+			return err;
+		}
+		media_ports_avoid(ports, leg->port, now_us, PORT_AVOID_US);
+	}
+	return err;
+}
+
+static int
+leg_open(struct row *row, size_t i, int side, const struct sdp_stream *said)
+{
+	struct leg *leg = mem_zalloc(sizeof(*leg));
+	struct media_leg_cfg cfg = { .kind = media_kind_of(said->kind),
+		.clock_rate = said->clock_rate,
+		.rtp = said->rtp,
+		.user = leg };
+	int err;
+
+	leg->row = row;
+	leg->stream = (uint8_t)i;
+	leg->side = (uint8_t)side;
+	leg->kind = cfg.kind;
+	err = open_somewhere(leg, &cfg);
+	if (err < 0) {
+		mem_free(leg);
+		return err;
+	}
+	leg->untold = leg->relatch = true;
+	row->stream[i].leg[side] = leg;
+	row->v->n.ports_in_use++;
+	return 0;
+}
+
+static void
+leg_close(struct leg *leg)
+{
+	struct row *row = leg->row;
+	struct vcit *v = row->v;
+	struct face *face = face_of(leg);
+	struct media_stats stats;
+
+	media_leg_stats(leg->media, &stats);
+	row->packets[leg->side] += stats.packets;
+	media_leg_close(leg->media);
+	if (leg->number != 0) {
+		v->h.on_leg_close(v->arg, face->number, leg->number);
+		del(v, leg);
+	}
+	if (!leg->port_lost)
+		media_ports_give(face->ports, leg->port, v->now_us);
+	v->n.ports_in_use--;
+	row->stream[leg->stream].leg[leg->side] = NULL;
+	mem_free(leg);
+}
+
+void
+vcit_stream_close(struct row *row, size_t i)
+{
+	for (int s = 0; s < 2; s++)
+		if (row->stream[i].leg[s] != NULL)
+			leg_close(row->stream[i].leg[s]);
+}
+
+/* Joined at the offer and not at the answer: what the callee says with its 200 overtakes it. */
+int
+vcit_stream_open(struct row *row, size_t i, int by, const struct sdp_stream *said)
+{
+	struct leg **leg = row->stream[i].leg;
+	struct leg_remote remote = { .rtp = said->rtp_addr, .rtcp = said->rtcp_addr };
+	int err = 0;
+
+	if (leg[0] != NULL)
+		return 0;
+	for (int s = 0; s < 2 && err == 0; s++)
+		err = leg_open(row, i, s, said);
+	if (err < 0) {
+		vcit_stream_close(row, i);
+		return err;
+	}
+	media_join(leg[0]->media, leg[1]->media);
+	vcit_leg_set_remote(leg[by], &remote);
+	vcit_stream_tell(row, i);
+	return 0;
+}
+
+/* The same again changes nothing: a session refresh must not reopen the learning window. */
+void
+vcit_leg_set_remote(struct leg *leg, const struct leg_remote *remote)
+{
+	struct leg *peer = peer_of(leg);
+
+	if (addr_equal(&leg->rtp, &remote->rtp) && addr_equal(&leg->rtcp, &remote->rtcp) &&
+	    leg->mux == remote->mux)
+		return;
+	leg->rtp = remote->rtp;
+	leg->rtcp = remote->rtcp;
+	leg->mux = remote->mux;
+	leg->source = (struct addr){ .u.sa.sa_family = AF_UNSPEC };
+	media_leg_remote(leg->media, &leg->rtp, &leg->rtcp, leg->mux, true);
+	leg->untold = leg->relatch = true;
+	if (peer != NULL)
+		peer->untold = true; /* its `far` */
+}
+
+/* -- What the agents report -- */
+
+static struct leg *
+find_of_face(struct vcit *v, uint32_t face, uint32_t number)
+{
+	struct leg *leg = find(v, number);
+
+	return leg != NULL && face_of(leg)->number == face ? leg : NULL;
+}
+
+static void
+tell_far(struct leg *leg)
+{
+	struct leg *peer = peer_of(leg);
+
+	if (peer != NULL)
+		tell(peer, false);
+}
+
+void
+vcit_leg_source(struct vcit *v, uint32_t face, uint32_t number, bool rtcp,
+    const struct addr *source)
+{
+	struct leg *leg = find_of_face(v, face, number);
+
+	if (leg == NULL || rtcp || addr_equal(&leg->source, source))
+		return;
+	leg->source = *source;
+	tell_far(leg);
+}
+
+void
+vcit_local_source(struct vcit *v, struct media_leg *media, bool rtcp, const struct addr *source)
+{
+	struct leg *leg = media_leg_user(media);
+
+	(void)v;
+	if (rtcp || addr_equal(&leg->source, source))
+		return;
+	leg->source = *source;
+	tell_far(leg);
+}
+
+void
+vcit_leg_failed(struct vcit *v, uint32_t face, uint32_t number, uint16_t port, uint64_t now_us)
+{
+	static const struct vcit_ending e = { .cause = CAUSE_LEG_FAILED,
+		.status = 503,
+		.text = "media port not available",
+		.sides = VCIT_BOTH_SIDES };
+	struct leg *leg = find_of_face(v, face, number);
+
+	v->now_us = now_us;
+	if (leg == NULL || leg->port != port)
+		return;
+	v->n.legs_failed++;
+	log_warn("vcit", "call %u: %s cannot open port %u", leg->row->call->number,
+	    face_of(leg)->name, port);
+	if (!leg->port_lost)
+		media_ports_avoid(face_of(leg)->ports, port, now_us, PORT_AVOID_US);
+	leg->port_lost = true;
+	vcit_row_kill(leg->row, &e);
+}
