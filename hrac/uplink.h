@@ -27,18 +27,18 @@
 struct uplink;
 struct event_base;
 
-struct uplink_config { /* all strings are copied */
-	const char *url;            /* "http://host[:port]/prefix/" or "https://..." */
-	const char *agent;          /* our name at HRAS, at most HANDSHAKE_AGENT_MAX bytes */
-	const char *secret;         /* at most 255 bytes */
-	const char *proxy;          /* "http://host:port"; NULL = direct, whatever the environment says */
+struct uplink_config {      /* all strings are copied */
+	const char *url;    /* "http://host[:port]/prefix/" or "https://..." */
+	const char *agent;  /* our name at HRAS, at most HANDSHAKE_AGENT_MAX bytes */
+	const char *secret; /* at most 255 bytes */
+	const char *proxy;  /* "http://host:port"; NULL = direct, whatever the environment says */
 	const char *proxy_user;     /* NULL = none */
 	const char *proxy_password; /* NULL = none */
 	const char *ca;             /* PEM file that alone is trusted; NULL = the system's store */
-	unsigned connections;       /* streams a direction while busy; 1..64; 0 = the tunnel's default */
-	uint64_t rotate_bytes;      /* 0 = never */
-	uint32_t rotate_age_s;      /* 0 = never */
-	uint32_t media_max_age_ms;  /* 0 = the tunnel's default */
+	unsigned connections;  /* streams a direction while busy; 1..64; 0 = the tunnel's default */
+	uint64_t rotate_bytes; /* 0 = never */
+	uint32_t rotate_age_s; /* 0 = never */
+	uint32_t media_max_age_ms; /* 0 = the tunnel's default */
 };
 
 struct uplink_handlers { /* each may be NULL; payloads are borrowed until return */
@@ -86,9 +86,9 @@ void uplink_kick(struct uplink *u);
 /* For the status page. Strings are borrowed until the next turn of the loop. */
 struct uplink_facts {
 	enum tunnel_state state;
-	const char *transport;      /* "http", "https", "http via proxy", "https via proxy" */
-	const char *peer;           /* "192.0.2.1:80" of the last connection (the proxy's), or "-" */
-	const char *last_error;     /* why the link failed last, in plain words; "" = never */
+	const char *transport;  /* "http", "https", "http via proxy", "https via proxy" */
+	const char *peer;       /* "192.0.2.1:80" of the last connection (the proxy's), or "-" */
+	const char *last_error; /* why the link failed last, in plain words; "" = never */
 	uint64_t last_error_wall_s; /* 0 = never */
 	uint64_t since_wall_s;      /* when the present state began */
 	unsigned up_n, down_n;      /* live streams of each direction */

@@ -56,7 +56,9 @@ full_name(const cfg_t *cfg, const char *name, char buf[static 128])
 	return buf;
 }
 
-static void __attribute__((format(printf, 2, 0)))
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+
+static void
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	if (loading.failed)

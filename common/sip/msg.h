@@ -17,15 +17,30 @@
  */
 struct sip_msg {
 	osip_message_t *osip; /* owned */
-	const char *wrong;    /* static: what the parser found wrong, for sip_msg_check; else NULL */
+	const char *wrong; /* static: what the parser found wrong, for sip_msg_check; else NULL */
 };
 
 #define SIP_MSG_MAX 65535   /* longest message, bytes */
 #define SIP_HEADERS_MAX 256 /* more header fields than that are ERR_TOO_BIG */
 #define SIP_ITEMS_MAX 1024  /* ... and more list elements and parameters (, ; &) in all of them */
 
-enum sip_method { SIP_INVITE, SIP_ACK, SIP_CANCEL, SIP_BYE, SIP_OPTIONS, SIP_REGISTER, SIP_MESSAGE,
-	SIP_PRACK, SIP_UPDATE, SIP_INFO, SIP_REFER, SIP_SUBSCRIBE, SIP_NOTIFY, SIP_PUBLISH, SIP_OTHER };
+enum sip_method {
+	SIP_INVITE,
+	SIP_ACK,
+	SIP_CANCEL,
+	SIP_BYE,
+	SIP_OPTIONS,
+	SIP_REGISTER,
+	SIP_MESSAGE,
+	SIP_PRACK,
+	SIP_UPDATE,
+	SIP_INFO,
+	SIP_REFER,
+	SIP_SUBSCRIBE,
+	SIP_NOTIFY,
+	SIP_PUBLISH,
+	SIP_OTHER
+};
 
 /* Once per process, before anything else of sip/: libosip2's parser, its trace into the log. */
 void sip_msg_init(void);
@@ -65,23 +80,25 @@ int sip_msg_check(const struct sip_msg *m, const char **why);
 int sip_frame(const char *data, size_t n, size_t *skip, size_t *len);
 
 bool sip_msg_is_request(const struct sip_msg *m);
-enum sip_method sip_msg_method(const struct sip_msg *m);      /* a response: of its CSeq */
+enum sip_method sip_msg_method(const struct sip_msg *m); /* a response: of its CSeq */
 const char *sip_msg_method_str(const struct sip_msg *m);
-int sip_msg_status(const struct sip_msg *m);                  /* 0 for a request */
-const char *sip_msg_call_id(const struct sip_msg *m, char *buf, size_t cap); /* "id@host"; ERR: NULL */
+int sip_msg_status(const struct sip_msg *m); /* 0 for a request */
+/* "id@host"; ERR: NULL */
+const char *sip_msg_call_id(const struct sip_msg *m, char *buf, size_t cap);
 uint32_t sip_msg_cseq(const struct sip_msg *m);
-const char *sip_msg_from_tag(const struct sip_msg *m);        /* "" when there is none */
+const char *sip_msg_from_tag(const struct sip_msg *m); /* "" when there is none */
 const char *sip_msg_to_tag(const struct sip_msg *m);
 /* The From / To URI without name and parameters ("sip:alice@example.com"); returns buf. */
 const char *sip_msg_from_uri(const struct sip_msg *m, char *buf, size_t cap);
 const char *sip_msg_to_uri(const struct sip_msg *m, char *buf, size_t cap);
-const char *sip_msg_branch(const struct sip_msg *m);          /* of the top Via; "" when none */
+const char *sip_msg_branch(const struct sip_msg *m); /* of the top Via; "" when none */
 
 /* First value of a header field that libosip2 has no structure for (and of Expires, Require ...);
  * NULL when absent. Names in any case; compact forms are known. */
 const char *sip_msg_header(const struct sip_msg *m, const char *name);
-void sip_msg_header_set(struct sip_msg *m, const char *name, const char *value); /* one value left */
-void sip_msg_header_remove(struct sip_msg *m, const char *name);                  /* all values */
+/* Afterwards there is this one value. */
+void sip_msg_header_set(struct sip_msg *m, const char *name, const char *value);
+void sip_msg_header_remove(struct sip_msg *m, const char *name); /* all values */
 
 /* The body: NULL and 0 when there is none. One part or multipart as it came. */
 const char *sip_msg_body(const struct sip_msg *m, size_t *n);

@@ -28,7 +28,8 @@ struct sip_client_txn; /* ICT, NICT */
 
 struct sip_layer_handlers {
 	/* Puts a message on the wire. Failures known later: sip_layer_send_failed with the tag. */
-	void (*send)(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, size_t n);
+	void (*send)(void *arg, const struct sip_flow *to, uint64_t tag, const char *data,
+	    size_t n);
 	/*
 	 * A new request (not a repetition), `st` is its transaction, NULL for an ACK to a 2xx.
 	 * req is borrowed while st lives (for ACK: until return). A CANCEL is answered 200 by the
@@ -40,10 +41,12 @@ struct sip_layer_handlers {
 	    const struct sip_flow *from, struct sip_server_txn *invite);
 	/* A response that matches no client transaction: a 2xx repetition after its transaction
 	 * ended, or a stray. Borrowed. */
-	void (*on_stray_response)(void *arg, const struct sip_msg *resp, const struct sip_flow *from);
+	void (*on_stray_response)(void *arg, const struct sip_msg *resp,
+	    const struct sip_flow *from);
 };
 
-struct sip_layer *sip_layer_new(struct timers *timers, const struct sip_layer_handlers *h, void *arg);
+struct sip_layer *sip_layer_new(struct timers *timers, const struct sip_layer_handlers *h,
+    void *arg);
 /* Ends all transactions, with the last call to each owner. Before timers_free. */
 void sip_layer_free(struct sip_layer *l);
 /* Lowers the cap of live transactions below SIP_TXNS_MAX. */
@@ -102,8 +105,8 @@ void sip_client_txn_disown(struct sip_client_txn *ct);
 
 /* Sends a message outside any transaction (ACK to a 2xx; stateless responses): via as above when
  * it is a request and `via` is not NULL. Takes over m. */
-void sip_layer_send_stateless(struct sip_layer *l, struct sip_msg *m, const struct sip_listener *via,
-    const struct sip_flow *to);
+void sip_layer_send_stateless(struct sip_layer *l, struct sip_msg *m,
+    const struct sip_listener *via, const struct sip_flow *to);
 /* A stateless response to a request that came from `from` (§18.2.2). */
 void sip_layer_respond_stateless(struct sip_layer *l, const struct sip_msg *req,
     const struct sip_flow *from, int status, const char *reason);
