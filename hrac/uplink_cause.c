@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "hrac/uplink_cause.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void
+say_proxy_refused(const struct uplink_failure *f, long status, char *out, size_t cap)
+{
+	if (status == 407 && !f->proxy_user)
+		snprintf(out, cap, "the proxy wants a user and a password (HTTP 407)");
+	else if (status == 407)
+		snprintf(out, cap, "the proxy refuses our user or password (HTTP 407)");
+	else if (status == 403)
+		snprintf(out, cap, "the proxy forbids the way to HRAS (HTTP 403)");
+	else
+		snprintf(out, cap, "the proxy cannot reach HRAS (HTTP %ld)", status);
+}
+
+/* An answer came, but none that HRAS gives to those it serves. */
+static void
+say_status(const struct uplink_failure *f, char *out, size_t cap)
+{
+	char *location = NULL, *type = NULL;
+
+	curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
+	curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
+	if (f->from_hras && f->status == 404)
+		snprintf(out, cap, "HRAS does not know our session");
+	else if (f->from_hras)
+		snprintf(out, cap, "HRAS refuses the request (HTTP %ld)", f->status);
+	else if (f->status == 407 ||
+	    (f->proxy && (f->status == 403 || (f->status >= 502 && f->status <= 504))))
+		say_proxy_refused(f, f->status, out, cap);
+	else if (location != NULL)
+		snprintf(out, cap,
+		    "something on the way answers in the place of HRAS: HTTP %ld, redirect to %s (a "
+		    "login page?)",
+		    f->status, location);
+	else
+		snprintf(out, cap,
+		    "something answers in the place of HRAS: HTTP %ld, %s (a login page, or a wrong "
+		    "url?)",
+		    f->status, type == NULL ? "no content type" : type);
+}
+
+static void
+say_not_connected(const struct uplink_failure *f, char *out, size_t cap)
+{
+	const char *who = f->proxy ? "the proxy" : "HRAS";
+	long number = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &number);
+	if (number != 0)
+		snprintf(out, cap, "cannot connect to %s: %s", who, strerror((int)number));
+	else
+		snprintf(out, cap, "cannot connect to %s: %s", who, f->text);
+}
+
+static void
+say_timed_out(const struct uplink_failure *f, char *out, size_t cap)
+{
+	double connected_s = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_CONNECT_TIME, &connected_s);
+	if (connected_s == 0)
+		snprintf(out, cap, "no answer from %s: timed out while connecting (a firewall?)",
+		    f->proxy ? "the proxy" : "HRAS");
+	else
+		snprintf(out, cap, "connected, but no answer from HRAS: timed out");
+}
+
+static void
+say_code(const struct uplink_failure *f, char *out, size_t cap)
+{
+	const char *text = f->text[0] != '\0' ? f->text : curl_easy_strerror(f->code);
+
+	switch (f->code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		snprintf(out, cap, "the name of HRAS is not resolved: %s", text);
+		break;
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		snprintf(out, cap, "the name of the proxy is not resolved: %s", text);
+		break;
+	case CURLE_COULDNT_CONNECT:
+		say_not_connected(f, out, cap);
+		break;
+	case CURLE_OPERATION_TIMEDOUT:
+		say_timed_out(f, out, cap);
+		break;
+	case CURLE_PEER_FAILED_VERIFICATION:
+		snprintf(out, cap, "the certificate of HRAS is not trusted: %s", text);
+		break;
+	case CURLE_SSL_CACERT_BADFILE:
+		snprintf(out, cap, "the file of tunnel.ca cannot be used: %s", text);
+		break;
+	case CURLE_SSL_CONNECT_ERROR:
+		snprintf(out, cap, "TLS with HRAS fails: %s", text);
+		break;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_WEIRD_SERVER_REPLY:
+		snprintf(out, cap, "what answers in the place of HRAS is no web server: %s", text);
+		break;
+	case CURLE_URL_MALFORMAT:
+		snprintf(out, cap, "tunnel.url cannot be used: %s", text);
+		break;
+	default:
+		snprintf(out, cap, "the connection was cut: %s", text);
+	}
+}
+
+void
+uplink_cause(const struct uplink_failure *f, char *out, size_t cap)
+{
+	long connect_status = 0;
+
+	out[0] = '\0';
+	curl_easy_getinfo(f->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+	if (f->status == 0 && connect_status != 0 && connect_status / 100 != 2)
+		say_proxy_refused(f, connect_status, out, cap);
+	else if (f->status != 0 && (f->status != 200 || !f->from_hras))
+		say_status(f, out, cap);
+	else if (f->code != CURLE_OK)
+		say_code(f, out, cap);
+}

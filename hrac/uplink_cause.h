@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAC_UPLINK_CAUSE_H
+#define VOFW_HRAC_UPLINK_CAUSE_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Why a request of the uplink failed, in words for the one who runs HRAC: what stands in the way
+ * (name, network, firewall, proxy, login page, certificate, HRAS) and not what libcurl felt.
+ */
+struct uplink_failure {
+	CURL *easy; /* after it is over */
+	CURLcode code;
+	const char *text; /* libcurl's own words; may be "" */
+	long status;      /* of the last answer, 0 = none came */
+	bool from_hras;   /* that answer is one of VoFW's */
+	bool proxy;       /* a proxy is configured */
+	bool proxy_user;  /* ... with a user */
+};
+
+/* Writes at most cap bytes, "" for a request that HRAS answered with 200 and ended in order. */
+void uplink_cause(const struct uplink_failure *f, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "hrac/uplink_http.h"
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "hrac/uplink_cause.h"
+#include "log/log.h"
+
+/*
+ * The buffer of a POST: small, as what waits in it has left the tunnel's hands and ages unseen. It
+ * is libcurl's least.
+ */
+#define UPLOAD_BUFFER_LEN 16384
+#define DOWNLOAD_BUFFER_LEN 32768
+#define CONNECT_TIMEOUT_MS 4000L
+#define EXCHANGE_TIMEOUT_MS 8000L
+#define NOTSENT_LOWAT 16384
+#define USER_TIMEOUT_MS 4000
+#define PUMP_MAX 4 /* buffers that a stream may send in a row before the others get their turn */
+
+enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN };
+
+struct uplink_request {
+	LIST_ENTRY(uplink_request) link;
+	struct uplink_http *http;
+	enum kind kind;
+	void *user;
+	CURL *easy;
+	curl_socket_t fd;  /* asked for when first needed; CURL_SOCKET_BAD before */
+	bool paused;       /* on_read gave 0 */
+	bool awake;        /* uplink_http_wake since */
+	bool closing;      /* uplink_http_close */
+	bool over;         /* libcurl is done with it, on_done is due */
+	bool checked;      /* the answer's head is HRAS's */
+	unsigned pulls;    /* calls of on_read */
+	CURLcode code;     /* when over */
+	struct buf answer; /* of an exchange */
+	char error[CURL_ERROR_SIZE];
+};
+LIST_HEAD(requests, uplink_request);
+
+/* A socket of libcurl's. What it waits for is changed at the end of the turn: see `apply`. */
+struct sock {
+	LIST_ENTRY(sock) link;
+	struct event readable, writable;
+	bool want_read, want_write, waits_read, waits_write;
+};
+LIST_HEAD(socks, sock);
+
+struct uplink_http {
+	struct event_base *base;
+	struct uplink_http_handlers handlers;
+	void *arg;
+	char *proxy, *proxy_user, *proxy_password, *ca;
+	CURLM *multi;
+	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
+	struct curl_slist *headers, *headers_stream, *headers_expect;
+	long proxy_auth; /* what the proxy asked for when it last said 407; 0 = it did not */
+	struct requests requests;
+	struct socks socks;
+	struct event timer;
+	long timeout_ms; /* what libcurl asks for; -1 = nothing */
+	bool timeout_changed;
+	bool socks_changed;
+	bool inside; /* libcurl */
+	char peer[64];
+};
+
+/* -- libcurl and libevent -- */
+
+static void
+act(struct uplink_http *h, curl_socket_t fd, int bits)
+{
+	int running;
+
+	h->inside = true;
+	curl_multi_socket_action(h->multi, fd, bits, &running);
+	h->inside = false;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_http *h = arg;
+
+	(void)what;
+	act(h, fd, CURL_CSELECT_IN);
+	h->handlers.on_turn(h->arg);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_http *h = arg;
+
+	(void)what;
+	act(h, fd, CURL_CSELECT_OUT);
+	h->handlers.on_turn(h->arg);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_http *h = arg;
+
+	(void)fd;
+	(void)what;
+	act(h, CURL_SOCKET_TIMEOUT, 0);
+	h->handlers.on_turn(h->arg);
+}
+
+static int
+on_curl_timeout(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct uplink_http *h = arg;
+
+	(void)multi;
+	h->timeout_ms = timeout_ms;
+	h->timeout_changed = true;
+	return 0;
+}
+
+static void
+sock_free(struct sock *s)
+{
+	event_del(&s->readable);
+	event_del(&s->writable);
+	LIST_REMOVE(s, link);
+	mem_free(s);
+}
+
+static struct sock *
+sock_new(struct uplink_http *h, curl_socket_t fd)
+{
+	struct sock *s = mem_zalloc(sizeof(*s));
+
+	event_assign(&s->readable, h->base, fd, EV_READ | EV_PERSIST, on_readable, h);
+	event_assign(&s->writable, h->base, fd, EV_WRITE | EV_PERSIST, on_writable, h);
+	LIST_INSERT_HEAD(&h->socks, s, link);
+	curl_multi_assign(h->multi, fd, s);
+	return s;
+}
+
+static int
+on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sock)
+{
+	struct uplink_http *h = arg;
+	struct sock *s = sock;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		/* At once: libcurl closes the descriptor, and its number may come back. */
+		if (s != NULL)
+			sock_free(s);
+		return 0;
+	}
+	if (s == NULL)
+		s = sock_new(h, fd);
+	s->want_read = (what & CURL_POLL_IN) != 0;
+	s->want_write = (what & CURL_POLL_OUT) != 0;
+	h->socks_changed = true;
+	return 0;
+}
+
+static void
+wait_for(struct event *ev, bool want, bool *waits)
+{
+	if (want == *waits)
+		return;
+	*waits = want;
+	if (want)
+		event_add(ev, NULL);
+	else
+		event_del(ev);
+}
+
+/*
+ * Tells libevent what libcurl waits for now. Each sending makes libcurl ask for writability and
+ * take it back within the turn, and its timer likewise: done at the end, these cost no system call.
+ */
+static void
+apply(struct uplink_http *h)
+{
+	struct timeval tv;
+	struct sock *s;
+
+	if (h->socks_changed) {
+		h->socks_changed = false;
+		LIST_FOREACH(s, &h->socks, link) {
+			wait_for(&s->readable, s->want_read, &s->waits_read);
+			wait_for(&s->writable, s->want_write, &s->waits_write);
+		}
+	}
+	if (!h->timeout_changed)
+		return;
+	h->timeout_changed = false;
+	if (h->timeout_ms < 0) {
+		event_del(&h->timer);
+		return;
+	}
+	tv.tv_sec = h->timeout_ms / 1000;
+	tv.tv_usec = h->timeout_ms % 1000 * 1000;
+	event_add(&h->timer, &tv);
+}
+
+/* -- Callbacks of a request, inside libcurl -- */
+
+static int
+on_sockopt(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
+
+	(void)arg;
+	(void)purpose;
+	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+	return CURL_SOCKOPT_OK;
+}
+
+static size_t
+on_curl_read(char *out, size_t size, size_t n, void *arg)
+{
+	struct uplink_request *r = arg;
+	long got;
+
+	r->pulls++;
+	if (r->closing)
+		return CURL_READFUNC_ABORT;
+	got = r->http->handlers.on_read(r->http->arg, r->user, (uint8_t *)out, size * n);
+	if (got == UPLINK_HTTP_END)
+		return 0;
+	if (got == 0) {
+		r->paused = true;
+		return CURL_READFUNC_PAUSE;
+	}
+	return (size_t)got;
+}
+
+static bool
+is_from_hras(CURL *easy)
+{
+	char *type = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+	return type != NULL && strcasecmp(type, "application/octet-stream") == 0;
+}
+
+static size_t
+on_curl_write(char *in, size_t size, size_t n, void *arg)
+{
+	struct uplink_request *r = arg;
+	size_t len = size * n;
+	long status = 0;
+
+	if (r->closing)
+		return 0;
+	if (r->kind == EXCHANGE)
+		return buf_append(&r->answer, in, len) == 0 ? len : 0;
+	if (!r->checked) {
+		curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+		r->checked = r->kind == STREAM_DOWN && status == 200 && is_from_hras(r->easy);
+		if (!r->checked)
+			return 0;
+	}
+	return r->http->handlers.on_write(r->http->arg, r->user, (uint8_t *)in, len) ? len : 0;
+}
+
+/* -- Requests -- */
+
+static void
+set_proxy(struct uplink_request *r)
+{
+	struct uplink_http *h = r->http;
+	long auth = CURLAUTH_ANY;
+
+	/* An empty name, unlike none, keeps libcurl from looking into the environment. */
+	curl_easy_setopt(r->easy, CURLOPT_PROXY, h->proxy == NULL ? "" : h->proxy);
+	curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
+	if (h->proxy_user == NULL)
+		return;
+	curl_easy_setopt(r->easy, CURLOPT_PROXYUSERNAME, h->proxy_user);
+	curl_easy_setopt(r->easy, CURLOPT_PROXYPASSWORD,
+	    h->proxy_password == NULL ? "" : h->proxy_password);
+	/*
+	 * With ANY libcurl asks first and proves itself second; a body up cannot be sent twice. The
+	 * exchange that opened the session has learned what the proxy wants: Basic is told at once; for
+	 * the others the body waits for "100 Continue" or 407.
+	 */
+	if (r->kind != EXCHANGE && h->proxy_auth == CURLAUTH_BASIC)
+		auth = CURLAUTH_BASIC;
+	curl_easy_setopt(r->easy, CURLOPT_PROXYAUTH, auth);
+}
+
+static void
+set_tls(struct uplink_request *r)
+{
+	struct uplink_http *h = r->http;
+
+	curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (h->ca != NULL) {
+		curl_easy_setopt(r->easy, CURLOPT_CAINFO, h->ca);
+		curl_easy_setopt(r->easy, CURLOPT_CAPATH, NULL);
+	}
+}
+
+static struct uplink_request *
+request_new(struct uplink_http *h, const char *url, enum kind kind, void *user)
+{
+	struct uplink_request *r = mem_zalloc(sizeof(*r));
+
+	r->http = h;
+	r->kind = kind;
+	r->user = user;
+	r->fd = CURL_SOCKET_BAD;
+	buf_init(&r->answer, UPLINK_HTTP_ANSWER_MAX);
+	r->easy = curl_easy_init();
+	if (r->easy == NULL)
+		abort(); /* it is out of memory */
+	curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
+	curl_easy_setopt(r->easy, CURLOPT_SHARE, h->share);
+	curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->error);
+	curl_easy_setopt(r->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(r->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "VoFW/1");
+	curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
+	curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, on_curl_write);
+	curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+	set_proxy(r);
+	set_tls(r);
+	LIST_INSERT_HEAD(&h->requests, r, link);
+	return r;
+}
+
+/* Its first step comes with the timer that libcurl sets. */
+static void
+request_start(struct uplink_request *r)
+{
+	curl_multi_add_handle(r->http->multi, r->easy);
+	apply(r->http);
+}
+
+static void
+request_free(struct uplink_request *r)
+{
+	curl_multi_remove_handle(r->http->multi, r->easy);
+	curl_easy_cleanup(r->easy);
+	LIST_REMOVE(r, link);
+	buf_free(&r->answer);
+	mem_free(r);
+}
+
+struct uplink_request *
+uplink_http_exchange(struct uplink_http *h, const char *url, const void *body, size_t n, void *user)
+{
+	struct uplink_request *r = request_new(h, url, EXCHANGE, user);
+
+	curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)n);
+	curl_easy_setopt(r->easy, CURLOPT_COPYPOSTFIELDS, body);
+	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, h->headers);
+	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, EXCHANGE_TIMEOUT_MS);
+	request_start(r);
+	return r;
+}
+
+struct uplink_request *
+uplink_http_stream(struct uplink_http *h, const char *url, bool up, void *user)
+{
+	struct uplink_request *r = request_new(h, url, up ? STREAM_UP : STREAM_DOWN, user);
+	bool ask_first = h->proxy_auth != 0 && h->proxy_auth != CURLAUTH_BASIC;
+
+	curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_FAILONERROR, 1L);
+	if (up) {
+		curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(r->easy, CURLOPT_READFUNCTION, on_curl_read);
+		curl_easy_setopt(r->easy, CURLOPT_READDATA, r);
+		curl_easy_setopt(r->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_LEN);
+		curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER,
+		    ask_first ? h->headers_expect : h->headers_stream);
+	} else {
+		curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
+		curl_easy_setopt(r->easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER_LEN);
+	}
+	request_start(r);
+	return r;
+}
+
+void
+uplink_http_wake(struct uplink_request *r)
+{
+	r->awake = true;
+}
+
+void
+uplink_http_close(struct uplink_request *r)
+{
+	r->closing = true;
+}
+
+/* -- The turn -- */
+
+/*
+ * Lets a body up go on, and sends until on_read has nothing left or the socket takes no more. To
+ * pretend that the socket is writable spares the waiting for it, and the idle recv(2) that
+ * libcurl's own timer would do.
+ */
+static void
+pump(struct uplink_request *r)
+{
+	unsigned i, pulls;
+
+	if (r->fd == CURL_SOCKET_BAD)
+		curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &r->fd);
+	r->paused = false;
+	curl_easy_pause(r->easy, CURLPAUSE_CONT);
+	for (i = 0; i < PUMP_MAX && !r->paused; i++) {
+		pulls = r->pulls;
+		act(r->http, r->fd, CURL_CSELECT_OUT);
+		if (r->pulls == pulls)
+			break;
+	}
+}
+
+static void
+note_peer(struct uplink_http *h, CURL *easy)
+{
+	char *ip = NULL;
+	long port = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
+	curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+	if (ip == NULL || *ip == '\0')
+		return;
+	snprintf(h->peer, sizeof(h->peer), strchr(ip, ':') == NULL ? "%s:%ld" : "[%s]:%ld", ip,
+	    port);
+}
+
+static void
+note_proxy_auth(struct uplink_http *h, CURL *easy)
+{
+	long asked = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_PROXYAUTH_AVAIL, &asked);
+	if (asked != 0)
+		h->proxy_auth = asked;
+}
+
+static void
+finish(struct uplink_request *r)
+{
+	struct uplink_http *h = r->http;
+	char cause[UPLINK_HTTP_CAUSE_MAX];
+	struct uplink_http_result result = { 0 };
+	struct uplink_failure f = { .code = r->code, .text = r->error, .easy = r->easy };
+
+	note_peer(h, r->easy);
+	note_proxy_auth(h, r->easy);
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
+	result.from_hras = is_from_hras(r->easy);
+	result.body = buf_data(&r->answer);
+	result.body_len = buf_len(&r->answer);
+	f.status = result.status;
+	f.from_hras = result.from_hras;
+	f.proxy = h->proxy != NULL;
+	f.proxy_user = h->proxy_user != NULL;
+	uplink_cause(&f, cause, sizeof(cause));
+	result.cause = cause;
+	h->handlers.on_done(h->arg, r->user, &result);
+	request_free(r);
+}
+
+/* Sends what was woken. A body not paused is still on its way: libcurl will ask by itself. */
+static void
+pump_awake(struct uplink_http *h)
+{
+	struct uplink_request *r;
+
+	LIST_FOREACH(r, &h->requests, link) {
+		if (r->awake && r->paused && !r->closing && !r->over)
+			pump(r);
+		r->awake = false;
+	}
+}
+
+/* Ends what is over. True when something was. */
+static bool
+harvest(struct uplink_http *h)
+{
+	struct uplink_request *r, *next;
+	bool any = false;
+	CURLMsg *m;
+	int left;
+
+	while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &r);
+		r->over = true;
+		r->code = m->data.result;
+	}
+	for (r = LIST_FIRST(&h->requests); r != NULL; r = next) {
+		next = LIST_NEXT(r, link);
+		if (r->closing)
+			request_free(r);
+		else if (r->over)
+			finish(r);
+		else
+			continue;
+		any = true;
+		next = LIST_FIRST(&h->requests); /* on_done may have changed the list */
+	}
+	return any;
+}
+
+void
+uplink_http_run(struct uplink_http *h)
+{
+	if (h->inside)
+		return; /* on_turn follows */
+	do {
+		pump_awake(h);
+	} while (harvest(h));
+	apply(h);
+}
+
+const char *
+uplink_http_peer(const struct uplink_http *h)
+{
+	return h->peer;
+}
+
+/* -- Begin and end -- */
+
+static void
+make_headers(struct uplink_http *h)
+{
+	static const char type[] = "Content-Type: application/octet-stream";
+	static const char chunked[] = "Transfer-Encoding: chunked";
+
+	h->headers = curl_slist_append(NULL, type);
+	h->headers = curl_slist_append(h->headers, "Expect:");
+	h->headers_stream = curl_slist_append(NULL, type);
+	h->headers_stream = curl_slist_append(h->headers_stream, chunked);
+	h->headers_stream = curl_slist_append(h->headers_stream, "Expect:");
+	h->headers_expect = curl_slist_append(NULL, type);
+	h->headers_expect = curl_slist_append(h->headers_expect, chunked);
+	h->headers_expect = curl_slist_append(h->headers_expect, "Expect: 100-continue");
+}
+
+static int
+start_curl(struct uplink_http *h)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return -1;
+	h->multi = curl_multi_init();
+	h->share = curl_share_init();
+	if (h->multi == NULL || h->share == NULL)
+		return -1;
+	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
+	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	return 0;
+}
+
+struct uplink_http *
+uplink_http_new(struct event_base *base, const struct uplink_http_config *config,
+    const struct uplink_http_handlers *handlers, void *arg)
+{
+	struct uplink_http *h = mem_zalloc(sizeof(*h));
+
+	h->base = base;
+	h->handlers = *handlers;
+	h->arg = arg;
+	h->proxy = mem_strdup(config->proxy);
+	h->proxy_user = mem_strdup(config->proxy_user);
+	h->proxy_password = mem_strdup(config->proxy_password);
+	h->ca = mem_strdup(config->ca);
+	strcpy(h->peer, "-");
+	LIST_INIT(&h->requests);
+	LIST_INIT(&h->socks);
+	evtimer_assign(&h->timer, base, on_timer, h);
+	make_headers(h);
+	if (start_curl(h) < 0) {
+		log_error("uplink", "libcurl does not start");
+		uplink_http_free(h);
+		return NULL;
+	}
+	return h;
+}
+
+void
+uplink_http_free(struct uplink_http *h)
+{
+	struct uplink_request *r;
+	struct sock *s;
+
+	while ((r = LIST_FIRST(&h->requests)) != NULL)
+		request_free(r);
+	curl_multi_cleanup(h->multi);
+	curl_share_cleanup(h->share);
+	while ((s = LIST_FIRST(&h->socks)) != NULL)
+		sock_free(s);
+	event_del(&h->timer);
+	curl_slist_free_all(h->headers);
+	curl_slist_free_all(h->headers_stream);
+	curl_slist_free_all(h->headers_expect);
+	mem_free(h->proxy);
+	mem_free(h->proxy_user);
+	if (h->proxy_password != NULL)
+		mem_wipe_free(h->proxy_password, strlen(h->proxy_password));
+	mem_free(h->ca);
+	mem_free(h);
+	curl_global_cleanup();
+}

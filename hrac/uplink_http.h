@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAC_UPLINK_HTTP_H
+#define VOFW_HRAC_UPLINK_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The requests of the uplink, over libcurl's multi interface and libevent; private to the uplink.
+ * It knows nothing of sessions: a request is a small POST whose answer is collected (exchange), or
+ * one endless body up (POST) or down (GET) on a connection of its own. It also tells in plain
+ * words why a request failed.
+ *
+ * libcurl must not be called from its own callbacks. Hence what is asked for here (wake, close) is
+ * only noted and done by uplink_http_run, which the owner calls at the end of each turn; the
+ * handlers on_read and on_write run inside libcurl and may not call uplink_http_run.
+ */
+struct uplink_http;
+struct uplink_request;
+struct event_base;
+
+struct uplink_http_config {                              /* copied */
+	const char *proxy, *proxy_user, *proxy_password; /* NULL = none */
+	const char *ca;                                  /* NULL = the system's store */
+};
+
+#define UPLINK_HTTP_ANSWER_MAX 1024 /* a longer answer to an exchange is cut there */
+#define UPLINK_HTTP_CAUSE_MAX 256
+
+struct uplink_http_result {
+	long status;         /* the HTTP status; 0 = there was no answer */
+	bool from_hras;      /* the answer looks like one of VoFW, not of something in between */
+	const uint8_t *body; /* of an exchange; borrowed until return */
+	size_t body_len;
+	/* Why this is not a 200 of HRAS that ended in order, in plain words; "" when it is one. */
+	const char *cause;
+};
+
+#define UPLINK_HTTP_END (-1)
+
+struct uplink_http_handlers {
+	/* Bytes for a body up: n > 0, 0 = none now (uplink_http_wake tells), UPLINK_HTTP_END. */
+	long (*on_read)(void *arg, void *user, uint8_t *out, size_t cap);
+	/* Bytes of a body down. false: close the request. */
+	bool (*on_write)(void *arg, void *user, const uint8_t *in, size_t n);
+	/* The request is over by itself, and its struct ends on return. Not inside libcurl. */
+	void (*on_done)(void *arg, void *user, const struct uplink_http_result *result);
+	/* Something happened on a socket or a timer: a turn to be ended by uplink_http_run. */
+	void (*on_turn)(void *arg);
+};
+
+/* `base` is borrowed while the object lives. NULL, logged, when libcurl cannot start. */
+struct uplink_http *uplink_http_new(struct event_base *base,
+    const struct uplink_http_config *config, const struct uplink_http_handlers *handlers,
+    void *arg);
+void uplink_http_free(struct uplink_http *h); /* closes all requests, without on_done */
+
+/* `user` goes to the handlers. All strings and bytes are copied. */
+struct uplink_request *uplink_http_exchange(struct uplink_http *h, const char *url,
+    const void *body, size_t n, void *user);
+struct uplink_request *uplink_http_stream(struct uplink_http *h, const char *url, bool up,
+    void *user);
+
+/* on_read has bytes again after it gave 0. */
+void uplink_http_wake(struct uplink_request *r);
+
+/* No handler is called for it any more; the next uplink_http_run ends it. */
+void uplink_http_close(struct uplink_request *r);
+
+/* Does what was noted, until nothing is left. */
+void uplink_http_run(struct uplink_http *h);
+
+/* "192.0.2.1:80" of the connection made last (of the proxy, if any), "-" before. */
+const char *uplink_http_peer(const struct uplink_http *h);
+
+#endif
