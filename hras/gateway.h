@@ -33,7 +33,7 @@ struct event_base;
 #define GATEWAY_PENDING_S 10
 #define GATEWAY_PENDING_MAX 256
 
-struct gateway_config { /* all is copied */
+struct gateway_config {                         /* all is copied */
 	struct addr listen[GATEWAY_LISTEN_MAX]; /* port 0 = any free one, see gateway_addr */
 	size_t listen_n;
 	const char *certificate;   /* PEM text, the chain; NULL = plain HTTP */
@@ -43,6 +43,7 @@ struct gateway_config { /* all is copied */
 	uint32_t media_max_age_ms; /* 0 = the tunnel's default */
 	uint64_t rotate_bytes;     /* of the streams down; 0 = never */
 	uint32_t rotate_age_s;     /* 0 = never */
+	uint32_t pending_s;        /* 0 = GATEWAY_PENDING_S */
 };
 
 struct gateway_handlers { /* each but `secret` may be NULL; payloads are borrowed until return */
@@ -84,7 +85,7 @@ void gateway_recheck(struct gateway *g);
 
 const char *gateway_agent_name(const struct gateway_agent *a);
 void gateway_agent_set_user(struct gateway_agent *a, void *user);
-void *gateway_agent_user(const struct gateway_agent *a); /* NULL at first */
+void *gateway_agent_user(const struct gateway_agent *a);                       /* NULL at first */
 struct gateway_agent *gateway_agent_find(struct gateway *g, const char *name); /* NULL = none */
 
 /* As tunnel_send, tunnel_send_media, tunnel_set_busy; busy holds across sessions. */
@@ -112,7 +113,7 @@ struct gateway_facts {
 	unsigned up_n, down_n;      /* live streams of each direction */
 	uint64_t srtt_us;           /* 0 = not measured yet */
 	uint64_t session;
-	uint64_t reconnects;        /* sessions after the first */
+	uint64_t reconnects; /* sessions after the first */
 };
 typedef void gateway_facts_cb(void *arg, const struct gateway_facts *facts);
 /* Calls cb for each agent, in no order. */

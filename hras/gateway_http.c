@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "hras/gateway_http.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <microhttpd.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "hras/gateway.h"
+#include "log/log.h"
+
+#define CONNECTIONS_MAX 8192
+#define CONNECTION_MEMORY 65536 /* holds the largest write of a body down */
+#define READ_MIN 2048           /* least room for on_read */
+#define NOTSENT_LOWAT 16384
+#define USER_TIMEOUT_MS 4000
+#define RUNS_MAX 4 /* of libmicrohttpd in a turn, before other events of the loop get theirs */
+#define VAIN_MAX_MS 16
+#define OPEN_CAP HANDSHAKE_BODY_MAX
+
+enum kind { REFUSED, OPEN, DOWN, UP };
+
+/* A TCP connection. Pending: it carries no stream, and its days are counted. */
+struct conn {
+	TAILQ_ENTRY(conn) pending_link;
+	struct gateway_http *http;
+	int fd;
+	struct addr peer;
+	bool pending;
+	uint64_t until_us; /* while pending */
+};
+TAILQ_HEAD(conns, conn);
+
+struct gateway_request {
+	LIST_ENTRY(gateway_request) link;
+	struct gateway_http *http;
+	struct MHD_Connection *connection;
+	struct conn *conn;
+	enum kind kind;
+	bool known;      /* its path is one of ours */
+	unsigned status; /* of the answer */
+	void *user;      /* of a stream */
+	bool suspended;
+	bool closing;
+	size_t body_len; /* of an open request */
+	uint8_t body[OPEN_CAP];
+};
+LIST_HEAD(requests, gateway_request);
+
+struct gateway_http {
+	struct gateway_http_handlers handlers;
+	void *arg;
+	struct addr addr;
+	struct MHD_Daemon *daemon;
+	struct event ready;   /* libmicrohttpd's epoll descriptor */
+	struct event again;   /* it is to be run though the descriptor is not ready */
+	long vain_ms;         /* the last wait of `again`; 0 = something came of it */
+	struct event expires; /* the eldest pending connection */
+	struct conns pending;
+	unsigned pending_n;
+	uint64_t pending_us; /* how long one may be so */
+	struct requests requests;
+	struct gateway_http_counters counters;
+	bool due;            /* libmicrohttpd is to be run */
+	bool inside;         /* libmicrohttpd */
+	bool called;         /* a handler */
+	bool closing;        /* the whole */
+	char complaint[256]; /* what libmicrohttpd said last */
+};
+
+/* -- Connections -- */
+
+static void
+shut(struct conn *c)
+{
+	/* libmicrohttpd owns the descriptor, and sees the end of the connection by itself. */
+	shutdown(c->fd, SHUT_RDWR);
+	c->http->due = true;
+}
+
+static void
+arm_expiry(struct gateway_http *h)
+{
+	struct conn *eldest = TAILQ_FIRST(&h->pending);
+	uint64_t now_us = clock_us(), wait_us;
+	struct timeval tv;
+
+	if (eldest == NULL || event_pending(&h->expires, EV_TIMEOUT, NULL))
+		return;
+	wait_us = eldest->until_us > now_us ? eldest->until_us - now_us : 0;
+	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
+	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
+	event_add(&h->expires, &tv);
+}
+
+static void
+pending_remove(struct conn *c)
+{
+	if (!c->pending)
+		return;
+	TAILQ_REMOVE(&c->http->pending, c, pending_link);
+	c->http->pending_n--;
+	c->pending = false;
+}
+
+static void
+pending_close_eldest(struct gateway_http *h)
+{
+	struct conn *c = TAILQ_FIRST(&h->pending);
+
+	pending_remove(c);
+	shut(c);
+	h->counters.pending_closed++;
+}
+
+static void
+pending_add(struct conn *c)
+{
+	struct gateway_http *h = c->http;
+
+	if (c->pending)
+		return;
+	if (h->pending_n >= GATEWAY_PENDING_MAX)
+		pending_close_eldest(h);
+	c->pending = true;
+	c->until_us = clock_us() + h->pending_us;
+	TAILQ_INSERT_TAIL(&h->pending, c, pending_link);
+	h->pending_n++;
+	arm_expiry(h);
+}
+
+static void
+on_expires(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway_http *h = arg;
+	uint64_t now_us = clock_us();
+	struct conn *c;
+
+	(void)fd;
+	(void)what;
+	while ((c = TAILQ_FIRST(&h->pending)) != NULL && c->until_us <= now_us)
+		pending_close_eldest(h);
+	arm_expiry(h);
+	h->handlers.on_turn(h->arg);
+}
+
+static struct conn *
+conn_new(struct gateway_http *h, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info;
+	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	c->http = h;
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	c->fd = info->connect_fd;
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	addr_from_sockaddr(info->client_addr, &c->peer);
+	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+	h->counters.connections++;
+	pending_add(c);
+	return c;
+}
+
+static void
+on_connection(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = conn_new(arg, connection);
+	} else if (*context != NULL) {
+		pending_remove(*context);
+		mem_free(*context);
+		*context = NULL;
+	}
+}
+
+/* -- Bodies down -- */
+
+/*
+ * libmicrohttpd asks for the next bytes. "None now" may only be said together with a suspension:
+ * it would ask again and again.
+ */
+static ssize_t
+on_content(void *arg, uint64_t position, char *out, size_t cap)
+{
+	struct gateway_request *r = arg;
+	struct gateway_http *h = r->http;
+	long n;
+
+	(void)position;
+	if (r->closing || cap < READ_MIN)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	h->called = true;
+	n = h->handlers.on_read(h->arg, r->user, (uint8_t *)out, cap);
+	if (n == GATEWAY_HTTP_END)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n == 0) {
+		MHD_suspend_connection(r->connection);
+		r->suspended = true;
+	}
+	return n;
+}
+
+static void
+resume(struct gateway_request *r)
+{
+	if (!r->suspended)
+		return;
+	r->suspended = false;
+	MHD_resume_connection(r->connection);
+	r->http->due = true;
+}
+
+void
+gateway_http_wake(struct gateway_request *r)
+{
+	resume(r);
+}
+
+void
+gateway_http_close(struct gateway_request *r)
+{
+	r->closing = true;
+	shut(r->conn);
+	resume(r);
+}
+
+/* -- Requests -- */
+
+static enum MHD_Result
+answer(struct gateway_request *r, struct MHD_Response *response)
+{
+	enum MHD_Result result;
+
+	/* For what sits in between: proxies that cache, recode or collect. */
+	MHD_add_response_header(response, "Cache-Control", "no-store, no-transform");
+	MHD_add_response_header(response, "X-Accel-Buffering", "no");
+	MHD_add_response_header(response, "Content-Type",
+	    r->known ? "application/octet-stream" : "text/plain");
+	if (r->kind != OPEN)
+		MHD_add_response_header(response, "Connection", "close");
+	result = MHD_queue_response(r->connection, r->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result
+answer_bytes(struct gateway_request *r, const void *body, size_t n)
+{
+	return answer(r,
+	    MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY));
+}
+
+static enum MHD_Result
+answer_refused(struct gateway_request *r)
+{
+	static const char not_found[] = "not found\n", refused[] = "refused\n";
+
+	if (r->status == MHD_HTTP_NOT_FOUND)
+		return answer_bytes(r, not_found, sizeof(not_found) - 1);
+	return answer_bytes(r, refused, sizeof(refused) - 1);
+}
+
+static enum MHD_Result
+answer_open(struct gateway_request *r)
+{
+	struct gateway_http *h = r->http;
+
+	h->called = true;
+	r->status = h->handlers.on_open(h->arg, r, r->body, &r->body_len);
+	if (r->status != MHD_HTTP_OK)
+		return answer_refused(r);
+	return answer_bytes(r, r->body, r->body_len);
+}
+
+static enum MHD_Result
+answer_down(struct gateway_request *r)
+{
+	return answer(r,
+	    MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READ_MIN, on_content, r, NULL));
+}
+
+/* What stands behind "vofw/1/", under whatever prefix; NULL when that is not in the path. */
+static const char *
+find_route(const char *url)
+{
+	const char *at = strstr(url, "/vofw/1/");
+
+	return at == NULL ? NULL : at + 1;
+}
+
+/* Which route it is; a refusal is a kind like the others. */
+static void
+classify(struct gateway_request *r, const char *path, const char *method)
+{
+	static const struct {
+		const char *prefix, *method;
+		enum kind kind;
+	} routes[] = {
+		{ "vofw/1/open", "POST", OPEN },
+		{ "vofw/1/down/", "GET", DOWN },
+		{ "vofw/1/up/", "POST", UP },
+	};
+	size_t i;
+
+	r->kind = REFUSED;
+	r->status = MHD_HTTP_NOT_FOUND;
+	if (path == NULL)
+		return;
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (strncmp(path, routes[i].prefix, strlen(routes[i].prefix)) != 0)
+			continue;
+		r->known = true;
+		r->status = MHD_HTTP_METHOD_NOT_ALLOWED;
+		if (strcmp(method, routes[i].method) != 0)
+			continue;
+		r->kind = routes[i].kind;
+		r->status = MHD_HTTP_OK;
+		return;
+	}
+}
+
+static struct gateway_request *
+request_new(struct gateway_http *h, struct MHD_Connection *connection)
+{
+	struct gateway_request *r = mem_zalloc(sizeof(*r));
+	const union MHD_ConnectionInfo *info;
+
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	r->http = h;
+	r->connection = connection;
+	r->conn = info->socket_context;
+	LIST_INSERT_HEAD(&h->requests, r, link);
+	return r;
+}
+
+/* The head of a request is complete. */
+static enum MHD_Result
+request_begin(struct gateway_request *r, const char *url, const char *method)
+{
+	struct gateway_http *h = r->http;
+	const char *path = find_route(url);
+
+	h->counters.requests++;
+	classify(r, path, method);
+	if (r->kind == DOWN || r->kind == UP) {
+		h->called = true;
+		r->status = h->handlers.on_stream(h->arg, r, path, &r->user);
+		if (r->status == MHD_HTTP_OK)
+			pending_remove(r->conn);
+		else
+			r->kind = REFUSED;
+	}
+	if (r->kind == REFUSED) {
+		h->counters.refused++;
+		return answer_refused(r);
+	}
+	return MHD_YES;
+}
+
+/* More of its body came. MHD_NO closes the connection. */
+static enum MHD_Result
+request_body(struct gateway_request *r, const char *data, size_t n)
+{
+	struct gateway_http *h = r->http;
+
+	if (r->closing)
+		return MHD_NO;
+	if (r->kind == UP) {
+		h->called = true;
+		return h->handlers.on_write(h->arg, r->user, (const uint8_t *)data, n) ? MHD_YES :
+											 MHD_NO;
+	}
+	if (r->kind != OPEN || n > sizeof(r->body) - r->body_len) {
+		h->counters.oversized++;
+		return MHD_NO;
+	}
+	memcpy(r->body + r->body_len, data, n);
+	r->body_len += n;
+	return MHD_YES;
+}
+
+/* The request is complete. */
+static enum MHD_Result
+request_end(struct gateway_request *r)
+{
+	switch (r->kind) {
+	case OPEN:
+		return answer_open(r);
+	case DOWN:
+		return answer_down(r);
+	case UP:
+		return answer_bytes(r, "", 0);
+	case REFUSED:
+		break;
+	}
+	return MHD_NO;
+}
+
+static enum MHD_Result
+on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+    const char *version, const char *data, size_t *data_len, void **context)
+{
+	struct gateway_request *r = *context;
+	size_t n = *data_len;
+
+	(void)version;
+	if (r == NULL) {
+		r = *context = request_new(arg, connection);
+		return request_begin(r, url, method);
+	}
+	if (n == 0)
+		return request_end(r);
+	*data_len = 0;
+	return request_body(r, data, n);
+}
+
+static void
+on_completed(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_RequestTerminationCode code)
+{
+	struct gateway_request *r = *context;
+	struct gateway_http *h = arg;
+
+	(void)connection;
+	if (r == NULL)
+		return;
+	if ((r->kind == DOWN || r->kind == UP) && !r->closing && !h->closing) {
+		h->called = true;
+		h->handlers.on_gone(h->arg, r->user, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	}
+	/* It may linger, or bring a next request: its days are counted again. */
+	if (!h->closing)
+		pending_add(r->conn);
+	LIST_REMOVE(r, link);
+	mem_free(r);
+	*context = NULL;
+}
+
+struct addr
+gateway_http_peer(const struct gateway_request *r)
+{
+	return r->conn->peer;
+}
+
+bool
+gateway_http_via_proxy(const struct gateway_request *r)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Via") != NULL ||
+	    MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "X-Forwarded-For") != NULL;
+}
+
+/* -- The turn -- */
+
+static void
+on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway_http *h = arg;
+
+	(void)fd;
+	(void)what;
+	h->due = true;
+	h->handlers.on_turn(h->arg);
+}
+
+/*
+ * libmicrohttpd is edge-triggered inside: what it left undone, no event will tell, and it is run
+ * again. While it waits for a TLS handshake it says so for nothing, and only ever rarer asking keeps
+ * a stranger who does not go on with his from taking all our time; what comes is told by `ready`.
+ */
+static void
+run_again(struct gateway_http *h)
+{
+	struct timeval tv = { 0, 0 };
+
+	h->due = false;
+	if (h->called) {
+		h->vain_ms = 0;
+	} else {
+		h->vain_ms = h->vain_ms == 0 ? 1 : h->vain_ms * 2;
+		if (h->vain_ms > VAIN_MAX_MS)
+			h->vain_ms = VAIN_MAX_MS;
+	}
+	tv.tv_usec = h->vain_ms * 1000;
+	event_add(&h->again, &tv);
+}
+
+bool
+gateway_http_run(struct gateway_http *h)
+{
+	MHD_UNSIGNED_LONG_LONG wait_ms;
+	unsigned i;
+
+	if (h->inside)
+		return false; /* on_turn follows */
+	h->called = false;
+	for (i = 0; h->due && i < RUNS_MAX; i++) {
+		h->inside = true;
+		h->due = false;
+		MHD_run(h->daemon);
+		h->inside = false;
+		if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES && wait_ms == 0)
+			h->due = true;
+	}
+	if (h->due)
+		run_again(h);
+	return h->called;
+}
+
+/* -- Begin and end -- */
+
+static void
+on_complaint(void *arg, const char *format, va_list ap)
+{
+	struct gateway_http *h = arg;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	vsnprintf(h->complaint, sizeof(h->complaint), format, ap);
+#pragma GCC diagnostic pop
+	h->complaint[strcspn(h->complaint, "\n")] = '\0';
+	log_debug("gateway", "libmicrohttpd: %s", h->complaint);
+}
+
+static int
+listen_error(const struct addr *a, int fd)
+{
+	char text[ADDR_STR_MAX];
+	int number = errno;
+
+	log_error("gateway", "tunnel.listen: cannot listen on %s: %s", addr_str(a, text),
+	    strerror(number));
+	if (fd >= 0)
+		close(fd);
+	return number == EADDRINUSE ? ERR_IN_USE : ERR_IO;
+}
+
+/* Ours and not libmicrohttpd's, so that the reason of a failure is known. */
+static int
+listen_on(struct gateway_http *h, const struct addr *a, int *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd, on = 1;
+
+	fd = socket(a->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return listen_error(a, fd);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (addr_is_v6(a))
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, &a->u.sa, addr_len(a)) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return listen_error(a, fd);
+	addr_from_sockaddr((struct sockaddr *)&ss, &h->addr);
+	*out = fd;
+	return 0;
+}
+
+static void
+start_daemon(struct gateway_http *h, int fd, const char *certificate, const char *key)
+{
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0,
+		    (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+
+	if (certificate == NULL)
+		tls[0].option = MHD_OPTION_END;
+	else
+		flags |= MHD_USE_TLS;
+	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_complaint, h, MHD_OPTION_LISTEN_SOCKET, fd,
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+	    on_connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY, tls,
+	    MHD_OPTION_END);
+}
+
+int
+gateway_http_new(struct event_base *base, const struct gateway_http_config *config,
+    const struct gateway_http_handlers *handlers, void *arg, struct gateway_http **out)
+{
+	struct gateway_http *h = mem_zalloc(sizeof(*h));
+	int fd = -1, err;
+
+	h->handlers = *handlers;
+	h->arg = arg;
+	h->pending_us = config->pending_s * CLOCK_S;
+	TAILQ_INIT(&h->pending);
+	LIST_INIT(&h->requests);
+	err = listen_on(h, &config->listen, &fd);
+	if (err < 0) {
+		mem_free(h);
+		return err;
+	}
+	start_daemon(h, fd, config->certificate, config->key);
+	if (h->daemon == NULL) {
+		log_error("gateway", "the HTTP server does not start%s: %s",
+		    config->certificate == NULL ? "" : " (tunnel.certificate, tunnel.key)",
+		    h->complaint);
+		close(fd);
+		mem_free(h);
+		return config->certificate == NULL ? ERR_IO : ERR_MALFORMED;
+	}
+	event_assign(&h->ready, base,
+	    MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+	    EV_READ | EV_PERSIST, on_ready, h);
+	event_add(&h->ready, NULL);
+	evtimer_assign(&h->again, base, on_ready, h);
+	evtimer_assign(&h->expires, base, on_expires, h);
+	*out = h;
+	return 0;
+}
+
+void
+gateway_http_free(struct gateway_http *h)
+{
+	struct gateway_request *r;
+
+	if (h == NULL)
+		return;
+	h->closing = true;
+	LIST_FOREACH(r, &h->requests, link) {
+		r->closing = true;
+		resume(r); /* libmicrohttpd does not stop over a suspended one */
+	}
+	event_del(&h->ready);
+	MHD_stop_daemon(h->daemon);
+	event_del(&h->again);
+	event_del(&h->expires);
+	mem_free(h);
+}
+
+struct addr
+gateway_http_addr(const struct gateway_http *h)
+{
+	return h->addr;
+}
+
+const struct gateway_http_counters *
+gateway_http_counters(const struct gateway_http *h)
+{
+	return &h->counters;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAS_GATEWAY_HTTP_H
+#define VOFW_HRAS_GATEWAY_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+/*
+ * The HTTP server of the gateway, over libmicrohttpd in libevent's loop; private to the gateway. It
+ * knows the routes (docs/PROTOCOL.md, "HTTP") but not the sessions: `open` requests are answered at
+ * once, `down` (GET) and `up` (POST) requests are endless bodies that its owner accepts or refuses
+ * by a status. It keeps strangers short: see GATEWAY_PENDING_* in gateway.h.
+ *
+ * libmicrohttpd must not be run from its own callbacks. Hence what is asked for here (wake, close)
+ * is only noted and done by gateway_http_run, which the owner calls at the end of each turn. All
+ * handlers but on_turn run inside libmicrohttpd.
+ */
+struct gateway_http;
+struct gateway_request;
+struct event_base;
+
+#define GATEWAY_HTTP_END (-1)
+
+struct gateway_http_handlers {
+	/*
+	 * A whole open request of n <= cap bytes; writes the answer (`body` has room for cap bytes).
+	 * Gives the HTTP status.
+	 */
+	unsigned (*on_open)(void *arg, struct gateway_request *r, uint8_t *body, size_t *n);
+	/*
+	 * A request for a stream; `path` begins with "vofw/1/". Gives 200 and sets *user for the other
+	 * handlers, or the status of a refusal.
+	 */
+	unsigned (*on_stream)(void *arg, struct gateway_request *r, const char *path, void **user);
+	/* Bytes for a body down: n > 0, 0 = none now (gateway_http_wake tells), GATEWAY_HTTP_END. */
+	long (*on_read)(void *arg, void *user, uint8_t *out, size_t cap);
+	/* Bytes of a body up. false: close the connection. */
+	bool (*on_write)(void *arg, void *user, const uint8_t *in, size_t n);
+	/* The request of a stream is over; `orderly`: its body was complete. Ends on return. */
+	void (*on_gone)(void *arg, void *user, bool orderly);
+	/* Something happened: a turn to be ended by gateway_http_run. */
+	void (*on_turn)(void *arg);
+};
+
+struct gateway_http_counters {
+	uint64_t connections, pending_closed; /* the latter: carried no stream for too long */
+	uint64_t requests, refused;           /* the latter: no route, wrong method, no session */
+	uint64_t oversized;                   /* a body where none or a short one belongs */
+};
+
+struct gateway_http_config { /* borrowed until return */
+	struct addr listen;
+	const char *certificate, *key; /* PEM text; NULL = plain HTTP */
+	uint32_t pending_s;            /* see GATEWAY_PENDING_S */
+};
+
+/* One object for each address. Errors as gateway_new. */
+int gateway_http_new(struct event_base *base, const struct gateway_http_config *config,
+    const struct gateway_http_handlers *handlers, void *arg, struct gateway_http **out);
+
+/* Closes all connections, without on_gone. Takes over; NULL is fine. */
+void gateway_http_free(struct gateway_http *h);
+
+struct addr gateway_http_addr(const struct gateway_http *h); /* with the real port */
+const struct gateway_http_counters *gateway_http_counters(const struct gateway_http *h);
+
+/* on_read has bytes again after it gave 0. */
+void gateway_http_wake(struct gateway_request *r);
+
+/* No handler is called for it any more; its connection is closed by the next gateway_http_run. */
+void gateway_http_close(struct gateway_request *r);
+
+/* Does what was noted and what the network brought; true when a handler was called. */
+bool gateway_http_run(struct gateway_http *h);
+
+struct addr gateway_http_peer(const struct gateway_request *r);
+bool gateway_http_via_proxy(const struct gateway_request
+	*r); /* a proxy says that it passed it on */
+
+#endif
