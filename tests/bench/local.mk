@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# `make bench` prints tables: the pair of agents beside a bare TCP relay. Never a part of `make check`,
+# which must not depend on how busy the machine is. BENCH="--calls 500 --only voice" chooses.
+EXTRA_PROGRAMS = tests/bench/rtp_load tests/bench/tcp_shim
+tests_bench_rtp_load_SOURCES = tests/bench/rtp_load.c
+tests_bench_rtp_load_LDADD =
+tests_bench_tcp_shim_SOURCES = tests/bench/tcp_shim.c
+tests_bench_tcp_shim_LDADD =
+CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_DIST += tests/bench/bench tests/bench/phones.py tests/bench/relays.py tests/bench/uac.xml \
+	tests/bench/uas.xml
+
+bench: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
+	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/bench $(BENCH)
+.PHONY: bench
