@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -129,12 +130,15 @@ static const char *
 parse_file(const struct option *o, const char *text, void *out)
 {
 	int fd = open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	bool is_dir;
 
 	(void)o;
 	if (fd < 0)
 		return strerror(errno);
+	is_dir = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 	close(fd);
-	return put_string(out, text);
+	return is_dir ? strerror(EISDIR) : put_string(out, text);
 }
 
 /* Digits only, so that neither a sign nor a space nor an overflow passes. */
@@ -349,9 +353,14 @@ parse_ports(const struct option *o, const char *text, void *out)
 	return put(out, ports, sizeof(ports));
 }
 
-/* Parts an http or https URL; what is wrong with it, or NULL and its path ("" or "/..."). */
+struct url {
+	const char *path; /* "" or "/..." */
+	bool has_port;
+};
+
+/* Parts an http or https URL; what is wrong with it, or NULL. */
 static const char *
-check_url(const char *text, const char **path)
+check_url(const char *text, struct url *out)
 {
 	const char *host, *end, *colon;
 	struct addr a;
@@ -387,30 +396,37 @@ check_url(const char *text, const char **path)
 	}
 	if (host[0] == '[' ? addr_parse_host(host, n, 0, &a) < 0 : !is_host(host, n))
 		return "its host is not valid";
-	*path = end;
+	*out = (struct url){ .path = end, .has_port = colon != NULL };
 	return NULL;
 }
 
 static const char *
 parse_url(const struct option *o, const char *text, void *out)
 {
-	const char *path, *wrong = check_length(o, text);
+	const char *wrong = check_length(o, text);
+	struct url url;
 
 	if (wrong == NULL)
-		wrong = check_url(text, &path);
+		wrong = check_url(text, &url);
 	return wrong != NULL ? wrong : put_string(out, text);
 }
 
 static const char *
 parse_proxy(const struct option *o, const char *text, void *out)
 {
-	const char *path = "", *wrong = check_length(o, text);
+	const char *wrong = check_length(o, text);
+	struct url url;
 
 	if (wrong == NULL)
-		wrong = check_url(text, &path);
-	if (wrong == NULL && *path != '\0' && strcmp(path, "/") != 0)
-		wrong = "a proxy has no path";
-	return wrong != NULL ? wrong : put_string(out, text);
+		wrong = check_url(text, &url);
+	if (wrong != NULL)
+		return wrong;
+	if (url.path[0] != '\0' && strcmp(url.path, "/") != 0)
+		return "a proxy has no path";
+	/* Without one libcurl would take 1080, which nobody expects. */
+	if (!url.has_port)
+		return "its port is missing";
+	return put_string(out, text);
 }
 
 const struct type type_string = { sizeof(char *), parse_string, release_string };

@@ -323,6 +323,8 @@ wrong_values_of_hrac_are_told_with_their_line(void **state)
 		{ 3, "secret = \"\" }", 0, "tunnel.secret: it is empty" },
 		{ 3, "secret = \"a\\nb\" }", 0, "tunnel.secret: it has a control character" },
 		{ 2, "agent = a proxy = \"socks5://h:1\"", 0, "tunnel.proxy" },
+		{ 2, "agent = a proxy = \"http://h/\"", 0, "its port is missing" },
+		{ 2, "agent = a ca = \"/\"", 0, "Is a directory" },
 		{ 2, "agent = a proxy = \"http://h:1/x\"", 0, "a proxy has no path" },
 		{ 2, "agent = a proxy_user = u", 3, "tunnel.proxy_user is set, but proxy is not" },
 		{ 2, "agent = a proxy = \"http://h:1\" proxy_password = p", 3,
