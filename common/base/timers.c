@@ -4,11 +4,21 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* A binary heap, 1-based: the parent of slot i is i/2. `slot` in each timer is kept true. */
+/*
+ * A binary heap, 1-based: the parent of slot i is i/2. `slot` in each timer is kept true. What a
+ * callback sets for a time that is due already stands in `later` until the run is over, with
+ * slot = LATER + its place; in the heap it would come up again at once and keep the others waiting.
+ */
 struct timers {
 	struct timer **heap;
 	size_t n, cap;
+	struct timer **later; /* NULL where one was cleared */
+	size_t later_n, later_cap;
+	bool running;
+	uint64_t run_us;
 };
+
+#define LATER (SIZE_MAX / 2)
 
 struct timers *
 timers_new(void)
@@ -24,6 +34,7 @@ timers_free(struct timers *t)
 	for (size_t i = 1; i <= t->n; i++)
 		t->heap[i]->slot = 0;
 	mem_free(t->heap);
+	mem_free(t->later);
 	mem_free(t);
 }
 
@@ -81,6 +92,10 @@ timer_clear(struct timers *t, struct timer *timer)
 	if (slot == 0)
 		return;
 	timer->slot = 0;
+	if (slot >= LATER) {
+		t->later[slot - LATER] = NULL;
+		return;
+	}
 	last = t->heap[t->n--];
 	if (last == timer)
 		return;
@@ -90,11 +105,9 @@ timer_clear(struct timers *t, struct timer *timer)
 		sift_down(t, last, slot);
 }
 
-void
-timer_set(struct timers *t, struct timer *timer, uint64_t due_us)
+static void
+insert(struct timers *t, struct timer *timer)
 {
-	timer_clear(t, timer);
-	timer->due_us = due_us;
 	if (t->n + 1 >= t->cap) {
 		t->cap = t->cap ? t->cap * 2 : 64;
 		t->heap = mem_realloc(t->heap, t->cap * sizeof(*t->heap));
@@ -103,9 +116,33 @@ timer_set(struct timers *t, struct timer *timer, uint64_t due_us)
 	sift_up(t, timer, t->n);
 }
 
+static void
+insert_later(struct timers *t, struct timer *timer)
+{
+	if (t->later_n == t->later_cap) {
+		t->later_cap = t->later_cap ? t->later_cap * 2 : 16;
+		t->later = mem_realloc(t->later, t->later_cap * sizeof(struct timer *));
+	}
+	timer->slot = LATER + t->later_n;
+	t->later[t->later_n++] = timer;
+}
+
+void
+timer_set(struct timers *t, struct timer *timer, uint64_t due_us)
+{
+	timer_clear(t, timer);
+	timer->due_us = due_us;
+	if (t->running && due_us <= t->run_us)
+		insert_later(t, timer);
+	else
+		insert(t, timer);
+}
+
 uint64_t
 timers_next_us(const struct timers *t)
 {
+	if (t->later_n > 0)
+		return t->run_us;
 	return t->n ? t->heap[1]->due_us : CLOCK_NEVER;
 }
 
@@ -113,12 +150,17 @@ void
 timers_run(struct timers *t, uint64_t now_us)
 {
 	struct timer *timer;
-	size_t budget = t->n;
 
-	/* The budget ends a run in which callbacks keep setting timers that are due already. */
-	while (budget-- > 0 && t->n > 0 && t->heap[1]->due_us <= now_us) {
+	t->running = true;
+	t->run_us = now_us;
+	while (t->n > 0 && t->heap[1]->due_us <= now_us) {
 		timer = t->heap[1];
 		timer_clear(t, timer);
 		timer->cb(timer->arg, now_us);
 	}
+	t->running = false;
+	for (size_t i = 0; i < t->later_n; i++)
+		if (t->later[i] != NULL)
+			insert(t, t->later[i]);
+	t->later_n = 0;
 }

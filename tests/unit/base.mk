@@ -3,5 +3,7 @@ unit_tests += tests/unit/test_addr
 unit_tests += tests/unit/test_buf
 unit_tests += tests/unit/test_config
 unit_tests += tests/unit/test_daemon
+unit_tests += tests/unit/test_err
 unit_tests += tests/unit/test_log
+unit_tests += tests/unit/test_mem
 unit_tests += tests/unit/test_turn

@@ -2,3 +2,6 @@
 unit_tests += tests/unit/test_msg
 tests_unit_test_msg_SOURCES = tests/unit/test_msg.c tests/unit/sip_corpus.c tests/unit/sip_corpus.h
 unit_tests += tests/unit/test_transaction
+unit_tests += tests/unit/test_frame
+unit_tests += tests/unit/test_timers
+unit_tests += tests/unit/test_transport
