@@ -65,8 +65,9 @@ mem_copies_are_copies_and_end_with_nul(void **state)
 static void
 dies_with_a_line(void (*body)(void))
 {
-	char said[256] = "";
+	char said[8192] = ""; /* the sanitizer may have its word before ours */
 	int fds[2], status;
+	size_t said_n = 0;
 	pid_t pid;
 	ssize_t n;
 
@@ -79,12 +80,12 @@ dies_with_a_line(void (*body)(void))
 		_exit(0);
 	}
 	close(fds[1]);
-	n = read(fds[0], said, sizeof(said) - 1);
+	while ((n = read(fds[0], said + said_n, sizeof(said) - 1 - said_n)) > 0)
+		said_n += (size_t)n;
 	close(fds[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_true(n > 0);
 	assert_non_null(strstr(said, "out of memory\n"));
 }
 
