@@ -222,7 +222,7 @@ def test_the_tunnel_is_gone_for_good(lab):
     bob.wait_closed(30)
     alice.wait_closed(30)
     pair.hras.wait_calls(0)
-    pair.hrac.wait_tunnel("connecting")
+    pair.hrac.wait_no_tunnel()
     pair.office.firewall.open_again()
     pair.hrac.wait_tunnel(timeout=45)
     connect(alice, bob)
@@ -241,6 +241,25 @@ def test_hras_ends_in_order_and_both_phones_know(lab):
     pair.hras.stop()
     bob.wait_closed()
     alice.wait_closed()
+
+
+def test_hras_is_killed_and_restarted_in_mid_call(lab):
+    """Its table is gone, so the call cannot go on; the inside phone is told, and can call anew."""
+    pair = Pair(lab)
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob, 1.0)
+    since = alice.mark()
+    pair.hras.kill()
+    pair.hras.start()
+    pair.hrac.wait_no_tunnel()
+    alice.wait_closed(30, since)
+    pair.hrac.wait_tunnel(timeout=30)
+    bob.hangup()
+    carol = pair.inside("carol", pair.office.p2, answer="auto")
+    connect(bob, carol)
+    both_hear(bob, carol, 1.0)
+    hang_up(bob, carol)
 
 
 def test_503_while_the_tunnel_is_down(lab):

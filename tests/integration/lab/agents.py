@@ -145,6 +145,11 @@ class Agent:
             return state in states
         return self.wait_status(right, f"{self.name}: tunnel {state}", timeout)
 
+    def wait_no_tunnel(self, timeout=15.0):
+        """Waits until no tunnel is up."""
+        return self.wait_status(lambda status: all(t["state"] != "up" for t in status["tunnels"]),
+                                f"{self.name}: no tunnel", timeout)
+
     def wait_calls(self, number, state=None, timeout=10.0):
         """Waits until there are so many calls (in that state); the calls."""
         def ask():
