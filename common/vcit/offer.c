@@ -338,6 +338,32 @@ rewrite(struct row *row, int by, const struct sip_relay *r, const struct sdp *sd
 	return write_sdp(r, &rw);
 }
 
+/*
+ * A phone behind a NAT may name an address that means nothing here. Its packets will come from the
+ * host that its SIP comes from, so that this is the source to prefer (RFC 7362 §4).
+ */
+static void
+place_at(struct addr *a, const struct addr *host)
+{
+	uint16_t port = addr_port(a);
+
+	if (!addr_is_set(a) || !addr_is_private(a) || addr_is_v6(a) != addr_is_v6(host))
+		return;
+	*a = *host;
+	addr_set_port(a, port);
+}
+
+static void
+place_behind_nat(struct sdp *sdp, const struct sip_flow *from)
+{
+	if (from->face != SIP_FACE_OUTSIDE || addr_is_private(&from->peer))
+		return;
+	for (size_t i = 0; i < sdp->n; i++) {
+		place_at(&sdp->stream[i].rtp_addr, &from->peer);
+		place_at(&sdp->stream[i].rtcp_addr, &from->peer);
+	}
+}
+
 static void
 note_invite(struct dialog *d, int by, const struct sip_relay *r, bool offerless)
 {
@@ -371,6 +397,7 @@ vcit_sdp_relay(struct row *row, struct dialog *d, int by, const struct sip_relay
 		err = ERR_TOO_BIG;
 	if (err < 0)
 		return refuse_sdp(row->v, row, err);
+	place_behind_nat(&sdp, &r->from);
 	if (role == ROLE_OFFER)
 		status = take_offer(row, d, by, r, &sdp);
 	else if (role != ROLE_REPEAT)

@@ -52,13 +52,18 @@ static int
 first_invite(struct vcit *v, const struct sip_relay *r)
 {
 	struct call *call = vcit_call_find(v, r->in, sip_msg_from_tag(r->in));
-	struct row *row = NULL;
+	struct row *row;
 	int status = 503;
 
 	if (call == NULL)
 		call = vcit_call_new(v, r->in);
 	if (call == NULL)
 		return 503;
+	/* RFC 3263 §4.3: the next hop was mute, and the branch goes to another one. */
+	row = vcit_row_of_branch(call, r->branch);
+	if (row != NULL && !vcit_row_is_confirmed(row))
+		vcit_row_free(row);
+	row = NULL;
 	if (vcit_row_new(call, r, &row) == 0)
 		status = row->direct ? 0 : vcit_sdp_relay(row, NULL, 0, r);
 	if (status == 0) {
@@ -72,21 +77,14 @@ first_invite(struct vcit *v, const struct sip_relay *r)
 	return status;
 }
 
-static const struct vcit_ending unusable = { .cause = CAUSE_FAILED,
-	.status = 488,
-	.text = "session cannot be relayed",
-	.sides = VCIT_BOTH_SIDES };
-
-/* The caller gets `status`; the callee, which believes to be in a call, is told otherwise. */
+/* What a refused 2xx began at the callee is ended by the proxy (sip.h, on_relay). */
 static int
-refuse_answer(struct row *row, struct dialog *d, int response, int status)
+refuse_answer(struct row *row, struct dialog *d, int status)
 {
-	if (!row->doomed && !vcit_row_is_confirmed(row))
-		vcit_row_kill(row, &unusable);
-	else if (!d->bye || (response >= 200 && !d->confirmed))
-		vcit_dialog_bye(row, d, 1, &unusable);
-	if (response >= 200)
-		d->confirmed = true; /* repetitions of this 2xx get no more BYEs */
+	if (vcit_row_is_confirmed(row))
+		vcit_dialog_free(row, d);
+	else if (!row->doomed)
+		vcit_row_doom(row);
 	return status;
 }
 
@@ -115,10 +113,10 @@ first_invite_answered(struct row *row, const struct sip_relay *r)
 	}
 	vcit_dialog_learn(d, 1, r);
 	if (row->doomed)
-		return refuse_answer(row, d, response, 503);
+		return 503;
 	status = vcit_sdp_relay(row, d, 1, r);
 	if (status != 0 && response >= 200 && !d->confirmed)
-		return refuse_answer(row, d, response, status);
+		return refuse_answer(row, d, status);
 	if (status != 0) /* only a foretaste or a repetition: the call is good without it */
 		sip_msg_body_set(r->out, NULL, NULL, 0);
 	if (response >= 200)
@@ -299,6 +297,9 @@ dialog_response(struct vcit *v, const struct sip_relay *r)
 {
 	enum sip_method method = sip_msg_method(r->request);
 	int status = sip_msg_status(r->in), err;
+	struct vcit_ending unusable = {
+		.cause = CAUSE_FAILED, .status = 488, .text = "session cannot be relayed"
+	};
 	struct place p;
 
 	if (!find_place(v, r, &p))
@@ -315,11 +316,17 @@ dialog_response(struct vcit *v, const struct sip_relay *r)
 		return 0;
 	vcit_dialog_learn(p.d, 1 - p.requester, r);
 	err = vcit_sdp_relay(p.row, p.d, 1 - p.requester, r);
-	if (err != 0 && status >= 200)
-		vcit_sdp_roll_back(p.row, p.d, p.requester, sip_msg_cseq(r->request));
-	if (err != 0 && status < 200) {
+	if (err == 0)
+		return 0;
+	if (status < 200) { /* only a foretaste */
 		sip_msg_body_set(r->out, NULL, NULL, 0);
-		err = 0;
+		return 0;
+	}
+	if (method == SIP_INVITE) { /* which the proxy ends for the one that answered */
+		unusable.sides = 1u << p.requester;
+		vcit_row_kill(p.row, &unusable);
+	} else {
+		vcit_sdp_roll_back(p.row, p.d, p.requester, sip_msg_cseq(r->request));
 	}
 	return err;
 }

@@ -11,6 +11,7 @@ include tests/unit/sip.mk
 include tests/unit/proxy.mk
 include tests/unit/media.mk
 include tests/unit/status.mk
+include tests/unit/vcit.mk
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
