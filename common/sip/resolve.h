@@ -16,6 +16,8 @@ struct event_base;
  */
 struct sip_resolver;
 struct sip_query;
+/* IPv4 addresses of a host come before its IPv6 ones. `sips:` and transport=tls are ERR_NOT_FOUND
+ * as long as TLS is not spoken. The whole of a look-up takes 8 s at most. */
 
 #define SIP_TARGETS_MAX 8
 

@@ -5,3 +5,4 @@ unit_tests += tests/unit/test_transaction
 unit_tests += tests/unit/test_frame
 unit_tests += tests/unit/test_timers
 unit_tests += tests/unit/test_transport
+unit_tests += tests/unit/test_resolve
