@@ -8,3 +8,7 @@ http_pair_sources = \
 unit_tests += tests/unit/test_uplink_gateway
 tests_unit_test_uplink_gateway_SOURCES = tests/unit/test_uplink_gateway.c $(http_pair_sources)
 tests_unit_test_uplink_gateway_LDADD = libuplink.a libgateway.a $(LDADD)
+
+unit_tests += tests/unit/test_uplink_squid
+tests_unit_test_uplink_squid_SOURCES = tests/unit/test_uplink_squid.c $(http_pair_sources)
+tests_unit_test_uplink_squid_LDADD = libuplink.a libgateway.a $(LDADD)
