@@ -178,7 +178,7 @@ static void
 a_leg_is_told_with_every_address_set_or_not(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		struct control c = { .type = CONTROL_LEG }, d;
 		struct control_leg *l = &c.u.leg;
 
@@ -188,7 +188,9 @@ a_leg_is_told_with_every_address_set_or_not(void **state)
 			.kind = 2,
 			.port = 20000,
 			.mux = i & 8,
-			.latch = i & 16 };
+			.latch = i & 16,
+			.is_rtp = i & 32,
+			.clock_rate = 48000 };
 		if (i & 1)
 			l->rtp = addr_of("192.168.1.20:4000");
 		if (i & 2)
@@ -203,6 +205,8 @@ a_leg_is_told_with_every_address_set_or_not(void **state)
 		assert_int_equal(d.u.leg.port, 20000);
 		assert_int_equal(d.u.leg.mux, (i & 8) != 0);
 		assert_int_equal(d.u.leg.latch, (i & 16) != 0);
+		assert_int_equal(d.u.leg.is_rtp, (i & 32) != 0);
+		assert_int_equal(d.u.leg.clock_rate, 48000);
 		assert_int_equal(addr_is_set(&d.u.leg.rtp), (i & 1) != 0);
 		assert_int_equal(addr_is_set(&d.u.leg.rtcp), (i & 2) != 0);
 		assert_int_equal(addr_is_set(&d.u.leg.far), (i & 4) != 0);
@@ -235,8 +239,10 @@ the_short_messages_travel(void **state)
 
 	c = (struct control){ .type = CONTROL_SYNC };
 	c.u.sync.begin = true;
+	c.u.sync.grace_s = 300;
 	there_and_back(&c, 0, &d);
 	assert_true(d.u.sync.begin);
+	assert_int_equal(d.u.sync.grace_s, 300);
 
 	c = (struct control){ .type = CONTROL_CALL_END };
 	c.u.call_end.call = 70000;
@@ -301,7 +307,7 @@ values_outside_their_range_are_malformed(void **state)
 		const char *bytes;
 		size_t n;
 	} cases[] = {
-		{ "boolean 2", CONTROL_SYNC, "\2", 1 },
+		{ "boolean 2", CONTROL_SYNC, "\2\0", 2 },
 		{ "call beyond 32 bits", CONTROL_CALL_END, "\xff\xff\xff\xff\x10", 5 },
 		{ "leg beyond 31 bits", CONTROL_LEG_CLOSE, "\x80\x80\x80\x80\x08", 5 },
 		{ "endless number", CONTROL_SIP_CLOSED,
@@ -315,9 +321,9 @@ values_outside_their_range_are_malformed(void **state)
 		    "\1\0\6\0\0\0\0\0\0\0\0\0\0\xff\xff\1\2\3\4\0\1", 21 },
 		{ "scope 0", CONTROL_LEG_SOURCE,
 		    "\1\0\7\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 25 },
-		{ "odd port", CONTROL_LEG, "\1\1\0\0\0\x1\0\0\0\0", 10 },
-		{ "port 0", CONTROL_LEG, "\1\1\0\0\0\0\0\0\0\0", 10 },
-		{ "unknown flag", CONTROL_LEG, "\1\1\0\0\0\2\0\0\0\4", 10 },
+		{ "odd port", CONTROL_LEG, "\1\1\0\0\0\x1\0\0\0\0\0", 11 },
+		{ "port 0", CONTROL_LEG, "\1\1\0\0\0\0\0\0\0\0\0", 11 },
+		{ "unknown flag", CONTROL_LEG, "\1\1\0\0\0\2\0\0\0\x8\0", 11 },
 		{ "nine listeners", CONTROL_AGENT, "\0\x9", 2 },
 		{ "ports upside down", CONTROL_AGENT, "\0\0\4\1\2\3\4\0\0\0\3\0\2\0", 14 },
 	};
@@ -330,7 +336,7 @@ values_outside_their_range_are_malformed(void **state)
 	/* The frames around those values are good ones. */
 	assert_int_equal(decode_copy(CONTROL_SIP, (const uint8_t *)"\0\7\0\4\1\2\3\4\0\1\0x", 12),
 	    0);
-	assert_int_equal(decode_copy(CONTROL_LEG, (const uint8_t *)"\1\1\0\0\0\2\0\0\0\3", 10), 0);
+	assert_int_equal(decode_copy(CONTROL_LEG, (const uint8_t *)"\1\1\0\0\0\2\0\0\0\7\0", 11), 0);
 	assert_int_equal(decode_copy(CONTROL_AGENT, (const uint8_t *)"\0\0\4\1\2\3\4\0\0\0\2\0\3\0",
 			     14),
 	    0);
