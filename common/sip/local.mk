@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Every .c and .h of this folder, in the order of the alphabet; a line a file.
 libsip_a_SOURCES =
+libsip_a_SOURCES += common/sip/access.c common/sip/access.h
+libsip_a_SOURCES += common/sip/answer.c
 libsip_a_SOURCES += common/sip/auth.c common/sip/auth.h
 libsip_a_SOURCES += common/sip/binding.c common/sip/binding.h
+libsip_a_SOURCES += common/sip/branch.c
+libsip_a_SOURCES += common/sip/context.h
 libsip_a_SOURCES += common/sip/crypto.c common/sip/crypto.h
+libsip_a_SOURCES += common/sip/dialog.c common/sip/dialog.h
 libsip_a_SOURCES += common/sip/face.c common/sip/face.h
 libsip_a_SOURCES += common/sip/flow.c common/sip/flow.h
+libsip_a_SOURCES += common/sip/forward.c common/sip/forward.h
 libsip_a_SOURCES += common/sip/frame.c
 libsip_a_SOURCES += common/sip/hide.c common/sip/hide.h
 libsip_a_SOURCES += common/sip/lines.c common/sip/lines.h
@@ -14,14 +20,18 @@ libsip_a_SOURCES += common/sip/msg.c common/sip/msg.h
 libsip_a_SOURCES += common/sip/msg_body.c
 libsip_a_SOURCES += common/sip/msg_check.c
 libsip_a_SOURCES += common/sip/msg_parse.c
+libsip_a_SOURCES += common/sip/proxy.c common/sip/proxy.h
+libsip_a_SOURCES += common/sip/registrar.c common/sip/registrar.h
 libsip_a_SOURCES += common/sip/resolve.c common/sip/resolve.h
 libsip_a_SOURCES += common/sip/resolve_dns.c
 libsip_a_SOURCES += common/sip/resolve_impl.h
 libsip_a_SOURCES += common/sip/resolve_steps.c
+libsip_a_SOURCES += common/sip/route.c common/sip/route.h
 libsip_a_SOURCES += common/sip/sdp.c common/sip/sdp.h
 libsip_a_SOURCES += common/sip/sdp_rewrite.c
 libsip_a_SOURCES += common/sip/sdp_text.c common/sip/sdp_text.h
 libsip_a_SOURCES += common/sip/seal.c common/sip/seal.h
+libsip_a_SOURCES += common/sip/server.c common/sip/server.h common/sip/sip.h
 libsip_a_SOURCES += common/sip/store.c common/sip/store.h
 libsip_a_SOURCES += common/sip/sweep.c
 libsip_a_SOURCES += common/sip/transaction.c common/sip/transaction.h

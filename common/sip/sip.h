@@ -27,7 +27,7 @@ struct sip_user {
 	const char *name, *password;
 };
 
-struct sip_server_cfg { /* copied, strings too */
+struct sip_server_cfg {             /* copied, strings too */
 	const char *const *domains; /* lower case; the first replaces hidden hosts */
 	size_t domains_n;
 	struct sip_listener listen[SIP_LISTEN_MAX]; /* of the outside face */
@@ -36,7 +36,7 @@ struct sip_server_cfg { /* copied, strings too */
 	const struct sip_user *users;
 	size_t users_n;
 	bool internal_direct;
-	uint8_t key[32];            /* seals what is hidden; the same after a restart (from the store) */
+	uint8_t key[32]; /* seals what is hidden; the same after a restart (from the store) */
 };
 
 /*
@@ -44,21 +44,29 @@ struct sip_server_cfg { /* copied, strings too */
  * To of `in` are the real ones on both ways (hidden forms are undone before).
  */
 struct sip_relay {
-	const struct sip_msg *in;   /* as it came */
-	struct sip_msg *out;        /* as it will leave; the hook may rewrite the SDP in it */
-	const struct sip_msg *request; /* the request it belongs to, as it came (== in for requests) */
-	struct sip_flow from, to;   /* where it came from, where it goes to */
-	struct sip_flow caller;     /* request: == from; response: where the request came from */
-	bool upstream;              /* response, or request? true = response */
-	uint64_t branch;            /* which branch of a forked request, unique; 0 for ACK */
-	bool direct;                /* both ends in one inside network, and it shall stay out of the pair */
+	const struct sip_msg *in; /* as it came */
+	struct sip_msg *out;      /* as it will leave; the hook may rewrite the SDP in it */
+	const struct sip_msg
+	    *request;             /* the request it belongs to, as it came (== in for requests) */
+	struct sip_flow from, to; /* where it came from, where it goes to */
+	struct sip_flow caller;   /* request: == from; response: where the request came from */
+	bool upstream;            /* response, or request? true = response */
+	uint64_t branch;          /* which branch of a forked request, unique; 0 for ACK */
+	bool direct; /* both ends in one inside network, and it shall stay out of the pair */
+	const char *wire_call_id; /* the Call-ID as the sender of `in` knows it; borrowed */
+	bool natted;              /* the sender's Contact may not be reachable: answer to `from` */
 };
 
 struct sip_server_handlers {
 	/* Puts a message on a face's wire; failures known later: sip_server_send_failed. */
-	void (*send)(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, size_t n);
-	/* INVITE, ACK, PRACK, UPDATE, BYE ... and their responses, before each leaves. 0, or the
-	 * status to answer the request with instead (a response is then replaced by it): 488, 503. */
+	void (*send)(void *arg, const struct sip_flow *to, uint64_t tag, const char *data,
+	    size_t n);
+	/*
+	 * INVITE, ACK, PRACK, UPDATE, INFO, BYE and their responses (all but 100), before each
+	 * leaves. 0, or the status to answer the request with instead (a response is then replaced
+	 * by it; what a 2xx began is ended by ACK and BYE): 488, 503. The same branch may come again
+	 * when a next hop did not answer and another one is tried (RFC 3263 §4.3).
+	 */
 	int (*on_relay)(void *arg, struct sip_relay *r);
 	/* The final non-2xx response to an INVITE was sent upstream, or it was never relayed; the
 	 * request as it came. No more comes of it. */
@@ -68,8 +76,8 @@ struct sip_server_handlers {
 };
 
 struct sip_server *sip_server_new(const struct sip_server_cfg *cfg, struct timers *timers,
-    struct sip_resolver *resolver, struct location *location,
-    const struct sip_server_handlers *h, void *arg);
+    struct sip_resolver *resolver, struct location *location, const struct sip_server_handlers *h,
+    void *arg);
 void sip_server_free(struct sip_server *s);
 /* SIGHUP: users, domains, auth and internal_direct change at once; listeners do not. */
 void sip_server_reload(struct sip_server *s, const struct sip_server_cfg *cfg);
@@ -87,20 +95,21 @@ void sip_server_send_failed(struct sip_server *s, uint64_t tag, int err, uint64_
 
 /* -- Requests of our own in a dialog of others (BYE both ways) -- */
 
-struct sip_dialog_side { /* how to reach one end; strings owned by the holder */
-	struct sip_flow flow;   /* where its last message came from */
-	char *contact;          /* its remote target, real form */
-	char **route;           /* its route set, real form, the pair's own entries left out */
+struct sip_dialog_side {      /* how to reach one end; strings owned by the holder */
+	struct sip_flow flow; /* how to reach its contact, or the first of its route set */
+	char *contact;        /* its remote target, real form */
+	char **route;         /* its route set, real form, the pair's own entries left out */
 	size_t route_n;
+	char *call_id; /* the Call-ID as this end knows it */
 };
 
 struct sip_originate {
-	enum sip_method method;       /* BYE */
+	enum sip_method method; /* BYE */
 	const struct sip_dialog_side *to;
-	const char *call_id;          /* real form */
+	const char *call_id;          /* real form; used when to->call_id is NULL */
 	const char *from, *to_header; /* whole From and To values, tags included, real form */
 	uint32_t cseq;
-	const char *reason;           /* value of Reason (RFC 3326), NULL = none */
+	const char *reason; /* value of Reason (RFC 3326), NULL = none */
 };
 /* Sends it; nobody waits for the answer. Copies everything. */
 int sip_server_originate(struct sip_server *s, const struct sip_originate *o, uint64_t now_us);

@@ -2,3 +2,5 @@
 unit_tests += tests/unit/test_auth
 unit_tests += tests/unit/test_location
 unit_tests += tests/unit/test_seal
+unit_tests += tests/unit/test_proxy
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/sip_world.c tests/unit/sip_world.h
