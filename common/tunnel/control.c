@@ -19,7 +19,7 @@ enum {
 	LEG_MUX = 1 << 0,
 	LEG_LATCH = 1 << 1,
 	LEG_RTP = 1 << 2,
-	LEG_FLAGS = LEG_MUX | LEG_LATCH | LEG_RTP
+	LEG_FLAGS = LEG_MUX | LEG_LATCH | LEG_RTP,
 };
 
 /* -- Decoding: a value outside its range sets the reader's sticky flag -- */

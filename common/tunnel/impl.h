@@ -62,12 +62,13 @@ struct stream_writer { /* of a stream that this end writes */
 	size_t queued_bytes, queued_wanting_n; /* wanting: an acknowledgement is expected */
 	bool paused;                           /* tunnel_output gave 0; on_wake is owed */
 	bool preamble_sent;
+	bool ping_queued;
 	uint64_t sent_n, sent_bytes; /* batches; bytes of them */
 	uint64_t acked_n, acked_bytes;
 	uint64_t wanting_n;        /* the number of batches up to the last wanting one */
 	uint64_t marks[MARKS_N];   /* sent_bytes after batch i, at i % MARKS_N */
 	uint64_t waiting_since_us; /* for an acknowledgement; CLOCK_NEVER = none is due */
-	uint64_t written_us;       /* when it was last given a batch */
+	uint64_t written_us;       /* when something went out, or was asked to, last */
 };
 
 struct stream_reader { /* of a stream that this end reads */

@@ -14,4 +14,5 @@ libtunnel_a_SOURCES = \
 	common/tunnel/request.c common/tunnel/request.h \
 	common/tunnel/sched.c common/tunnel/sched.h \
 	common/tunnel/stream.c \
+	common/tunnel/tally.h \
 	common/tunnel/tunnel.c common/tunnel/tunnel.h

@@ -62,7 +62,6 @@ batch_give(struct tunnel_stream *s, struct batch *b, uint64_t now_us)
 	STAILQ_INSERT_TAIL(&w->queue, b, next);
 	b->queued_len = b->len + 1;
 	w->queued_bytes += b->queued_len;
-	w->written_us = now_us;
 	w->path.used_us = now_us;
 	if (wanting(b)) {
 		w->queued_wanting_n++;
@@ -95,11 +94,13 @@ output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 		s = choose(t, 0);
 	if (s == NULL)
 		return;
-	/* What is queued there will do as well, and a stalled stream needs no pile of questions. */
+	/* A stalled stream needs no pile of questions. */
 	s->u.w.written_us = now_us;
-	b = STAILQ_EMPTY(&s->u.w.queue) ? batch_new(t, BATCH_PING, now_us) : NULL;
-	if (b != NULL)
-		batch_give(s, b, now_us);
+	b = s->u.w.ping_queued ? NULL : batch_new(t, BATCH_PING, now_us);
+	if (b == NULL)
+		return;
+	s->u.w.ping_queued = true;
+	batch_give(s, b, now_us);
 }
 
 void
@@ -330,6 +331,7 @@ write_batch(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t 
 	n = frame_header_put(&h, b->len, out);
 	memcpy(out + n, b->body, b->len);
 	n += b->len;
+	w->written_us = now_us;
 	w->sent_n++;
 	w->sent_bytes += n;
 	w->marks[w->sent_n % MARKS_N] = w->sent_bytes;
@@ -351,6 +353,7 @@ output_batch(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, uint64_t n
 	STAILQ_REMOVE_HEAD(&w->queue, next);
 	w->queued_bytes -= b->queued_len;
 	w->queued_wanting_n -= wanting(b);
+	w->ping_queued &= b->kind != BATCH_PING;
 	if (!pointless(t, b, now_us))
 		n = write_batch(t, s, b, out, now_us);
 	if (b->kind == BATCH_END) {

@@ -42,6 +42,7 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_LINE(type, m, media_duplicate, "Media frames received again."), \
 	TUNNEL_TALLY_LINE(type, m, media_late_dropped, "Media frames too old to be sent."), \
 	TUNNEL_TALLY_LINE(type, m, media_down_dropped, "Media frames dropped while no stream was up."), \
+	TUNNEL_TALLY_LINE(type, m, media_full_dropped, "Media frames dropped with too many waiting."), \
 	TUNNEL_TALLY_LINE(type, m, streams_opened, "HTTP streams opened."), \
 	TUNNEL_TALLY_LINE(type, m, streams_rotated, "HTTP streams replaced because of bytes or age."), \
 	TUNNEL_TALLY_ENDED(type, m, "ended", TUNNEL_WHY_ORDERLY, "HTTP streams ended in order."), \

@@ -53,8 +53,8 @@ struct tunnel_cfg {
 	uint64_t rotate_bytes;      /* 0 = never */
 	uint64_t rotate_age_us;     /* 0 = never */
 	uint64_t heartbeat_busy_us; /* 500 000: on each stream that was silent so long, calls up */
-	uint64_t heartbeat_idle_us; /* 3 600 000: likewise, no call up */
-	uint64_t dead_us;           /* 4 800 000: a readable stream silent so long is dead */
+	uint64_t heartbeat_idle_us; /* 3 900 000: likewise, no call up */
+	uint64_t dead_us;           /* 4 900 000: a readable stream silent so long is dead */
 	unsigned reliable_max;      /* 8192 frames */
 	size_t reliable_bytes_max;  /* 8 MiB */
 	uint64_t seed;              /* of the back-off's jitter */
