@@ -196,7 +196,7 @@ vcit_row_on_timer(void *arg, uint64_t now_us)
 
 	row->v->now_us = now_us;
 	if (row->doomed)
-		vcit_row_end(row, CAUSE_FAILED, "given up");
+		vcit_row_free(row); /* the call stays until its INVITE fails */
 	else if (row->state == VCIT_ENDING)
 		vcit_row_end(row, CAUSE_BYE, "BYE without an answer");
 	else if (row->state == VCIT_UP)

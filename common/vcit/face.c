@@ -138,10 +138,12 @@ static void
 take_legs(struct face *face, const struct row *row, int side)
 {
 	for (size_t i = 0; i < VCIT_STREAMS_MAX; i++) {
-		struct leg *leg = row->stream[i].leg[side];
+		struct leg *leg[] = { row->stream[i].leg[side], row->stream[i].aside[side] };
 
-		if (leg != NULL)
-			leg->port_lost = media_ports_take_this(face->ports, leg->port) < 0;
+		for (int k = 0; k < 2; k++)
+			if (leg[k] != NULL)
+				leg[k]->port_lost =
+				    media_ports_take_this(face->ports, leg[k]->port) < 0;
 	}
 }
 
@@ -170,9 +172,14 @@ teach(const struct face *face)
 		int s = side == &side->row->side[1];
 
 		vcit_side_teach(side);
-		for (size_t i = 0; i < VCIT_STREAMS_MAX; i++)
-			if (side->row->stream[i].leg[s] != NULL)
-				vcit_leg_teach(side->row->stream[i].leg[s]);
+		for (size_t i = 0; i < VCIT_STREAMS_MAX; i++) {
+			struct stream *stream = &side->row->stream[i];
+
+			if (stream->aside[s] != NULL)
+				vcit_leg_teach(stream->aside[s]);
+			if (stream->leg[s] != NULL)
+				vcit_leg_teach(stream->leg[s]);
+		}
 	}
 }
 

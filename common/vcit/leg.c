@@ -38,12 +38,6 @@ face_of(const struct leg *leg)
 	return leg->row->side[leg->side].face;
 }
 
-static struct leg *
-peer_of(const struct leg *leg)
-{
-	return leg->row->stream[leg->stream].leg[1 - leg->side];
-}
-
 static enum media_kind
 media_kind_of(enum sdp_kind kind)
 {
@@ -76,7 +70,7 @@ static void
 tell(struct leg *leg, bool latch)
 {
 	struct vcit *v = leg->row->v;
-	const struct leg *peer = peer_of(leg);
+	const struct leg *peer = leg->peer;
 	struct vcit_leg_order o = { .leg = leg->number,
 		.call = leg->row->side[leg->side].call,
 		.stream = leg->stream,
@@ -85,7 +79,9 @@ tell(struct leg *leg, bool latch)
 		.rtp = leg->rtp,
 		.rtcp = leg->rtcp,
 		.mux = leg->mux,
-		.latch = latch };
+		.latch = latch,
+		.is_rtp = leg->is_rtp,
+		.clock_rate = leg->clock_rate };
 
 	leg->untold = leg->relatch = false;
 	if (leg->number == 0)
@@ -156,8 +152,12 @@ open_somewhere(struct leg *leg, const struct media_leg_cfg *cfg)
 	return err;
 }
 
+struct place {
+	uint8_t stream, side;
+};
+
 static int
-leg_open(struct row *row, size_t i, int side, const struct sdp_stream *said)
+leg_open(struct row *row, struct place place, const struct sdp_stream *said, struct leg **out)
 {
 	struct leg *leg = mem_zalloc(sizeof(*leg));
 	struct media_leg_cfg cfg = { .kind = media_kind_of(said->kind),
@@ -167,16 +167,18 @@ leg_open(struct row *row, size_t i, int side, const struct sdp_stream *said)
 	int err;
 
 	leg->row = row;
-	leg->stream = (uint8_t)i;
-	leg->side = (uint8_t)side;
+	leg->stream = place.stream;
+	leg->side = place.side;
 	leg->kind = cfg.kind;
+	leg->is_rtp = cfg.rtp;
+	leg->clock_rate = cfg.clock_rate;
 	err = open_somewhere(leg, &cfg);
 	if (err < 0) {
 		mem_free(leg);
 		return err;
 	}
 	leg->untold = leg->relatch = true;
-	row->stream[i].leg[side] = leg;
+	*out = leg;
 	row->v->n.ports_in_use++;
 	return 0;
 }
@@ -199,36 +201,82 @@ leg_close(struct leg *leg)
 	if (!leg->port_lost)
 		media_ports_give(face->ports, leg->port, v->now_us);
 	v->n.ports_in_use--;
-	row->stream[leg->stream].leg[leg->side] = NULL;
 	mem_free(leg);
+}
+
+static void
+close_pair(struct leg *pair[static 2])
+{
+	for (int s = 0; s < 2; s++) {
+		if (pair[s] != NULL)
+			leg_close(pair[s]);
+		pair[s] = NULL;
+	}
 }
 
 void
 vcit_stream_close(struct row *row, size_t i)
 {
-	for (int s = 0; s < 2; s++)
-		if (row->stream[i].leg[s] != NULL)
-			leg_close(row->stream[i].leg[s]);
+	close_pair(row->stream[i].leg);
+	close_pair(row->stream[i].aside);
 }
 
-/* Joined at the offer and not at the answer: what the callee says with its 200 overtakes it. */
+void
+vcit_stream_accept(struct row *row, size_t i)
+{
+	close_pair(row->stream[i].aside);
+}
+
+void
+vcit_stream_undo(struct row *row, size_t i)
+{
+	struct stream *stream = &row->stream[i];
+
+	close_pair(stream->leg);
+	memcpy(stream->leg, stream->aside, sizeof(stream->leg));
+	memset(stream->aside, 0, sizeof(stream->aside));
+}
+
+bool
+vcit_stream_fits(const struct row *row, size_t i, const struct sdp_stream *said)
+{
+	const struct leg *leg = row->stream[i].leg[0];
+
+	return leg != NULL && leg->kind == media_kind_of(said->kind) && leg->is_rtp == said->rtp;
+}
+
+static int
+open_pair(struct row *row, size_t i, const struct sdp_stream *said, struct leg *pair[static 2])
+{
+	int err = 0;
+
+	for (uint8_t s = 0; s < 2 && err == 0; s++)
+		err = leg_open(row, (struct place){ (uint8_t)i, s }, said, &pair[s]);
+	if (err < 0) {
+		close_pair(pair);
+		return err;
+	}
+	pair[0]->peer = pair[1];
+	pair[1]->peer = pair[0];
+	/* At the offer and not at the answer: what the callee says with its 200 overtakes it. */
+	media_join(pair[0]->media, pair[1]->media);
+	return 0;
+}
+
 int
 vcit_stream_open(struct row *row, size_t i, int by, const struct sdp_stream *said)
 {
-	struct leg **leg = row->stream[i].leg;
 	struct leg_remote remote = { .rtp = said->rtp_addr, .rtcp = said->rtcp_addr };
-	int err = 0;
+	struct stream *stream = &row->stream[i];
+	struct leg *pair[2] = { NULL, NULL };
+	int err = open_pair(row, i, said, pair);
 
-	if (leg[0] != NULL)
-		return 0;
-	for (int s = 0; s < 2 && err == 0; s++)
-		err = leg_open(row, i, s, said);
-	if (err < 0) {
-		vcit_stream_close(row, i);
+	if (err < 0)
 		return err;
-	}
-	media_join(leg[0]->media, leg[1]->media);
-	vcit_leg_set_remote(leg[by], &remote);
+	close_pair(stream->aside);
+	memcpy(stream->aside, stream->leg, sizeof(stream->aside));
+	memcpy(stream->leg, pair, sizeof(stream->leg));
+	vcit_leg_set_remote(pair[by], &remote);
 	vcit_stream_tell(row, i);
 	return 0;
 }
@@ -237,7 +285,7 @@ vcit_stream_open(struct row *row, size_t i, int by, const struct sdp_stream *sai
 void
 vcit_leg_set_remote(struct leg *leg, const struct leg_remote *remote)
 {
-	struct leg *peer = peer_of(leg);
+	struct leg *peer = leg->peer;
 
 	if (addr_equal(&leg->rtp, &remote->rtp) && addr_equal(&leg->rtcp, &remote->rtcp) &&
 	    leg->mux == remote->mux)
@@ -265,7 +313,7 @@ find_of_face(struct vcit *v, uint32_t face, uint32_t number)
 static void
 tell_far(struct leg *leg)
 {
-	struct leg *peer = peer_of(leg);
+	struct leg *peer = leg->peer;
 
 	if (peer != NULL)
 		tell(peer, false);

@@ -128,23 +128,6 @@ role_of(const struct dialog *d, int by, const struct sip_relay *r)
 
 /* -- Offers -- */
 
-void
-vcit_sdp_drop_offer(struct row *row, struct dialog *d)
-{
-	for (size_t i = 0; i < VCIT_STREAMS_MAX; i++)
-		if (d->offer.opened & 1u << i)
-			vcit_stream_close(row, i);
-	mem_free(d->offer.said);
-	d->offer = (struct offer){ .said = NULL };
-}
-
-void
-vcit_sdp_roll_back(struct row *row, struct dialog *d, int requester, uint32_t cseq)
-{
-	if (d->offer.said != NULL && d->offer.requester == requester && d->offer.cseq == cseq)
-		vcit_sdp_drop_offer(row, d);
-}
-
 static int
 refuse_ports(struct row *row, int err)
 {
@@ -156,21 +139,44 @@ refuse_ports(struct row *row, int err)
 	return 503;
 }
 
+static void
+undo(struct row *row, uint32_t opened)
+{
+	for (size_t i = 0; i < VCIT_STREAMS_MAX; i++)
+		if (opened & 1u << i)
+			vcit_stream_undo(row, i);
+}
+
+void
+vcit_sdp_drop_offer(struct row *row, struct dialog *d)
+{
+	undo(row, d->offer.opened);
+	mem_free(d->offer.said);
+	d->offer = (struct offer){ .said = NULL };
+}
+
+void
+vcit_sdp_roll_back(struct row *row, struct dialog *d, int requester, uint32_t cseq)
+{
+	if (d->offer.said != NULL && d->offer.requester == requester && d->offer.cseq == cseq)
+		vcit_sdp_drop_offer(row, d);
+}
+
 /* Opens what the offer needs and is not open; *opened tells which. All or nothing. */
 static int
 open_streams(struct row *row, int by, const struct sdp *sdp, uint32_t *opened)
 {
 	uint32_t bits = 0;
-	int err;
 
 	for (size_t i = 0; i < sdp->n; i++) {
-		if (!is_active(&sdp->stream[i]) || row->stream[i].leg[0] != NULL)
+		const struct sdp_stream *said = &sdp->stream[i];
+		int err;
+
+		if (!is_active(said) || vcit_stream_fits(row, i, said))
 			continue;
-		err = vcit_stream_open(row, i, by, &sdp->stream[i]);
+		err = vcit_stream_open(row, i, by, said);
 		if (err < 0) {
-			while (i-- > 0)
-				if (bits & 1u << i)
-					vcit_stream_close(row, i);
+			undo(row, bits);
 			return refuse_ports(row, err);
 		}
 		bits |= 1u << i;
@@ -250,6 +256,14 @@ vcit_sdp_hear(struct row *row, struct dialog *d)
 }
 
 static void
+keep(struct row *row, uint32_t opened)
+{
+	for (size_t i = 0; i < VCIT_STREAMS_MAX; i++)
+		if (opened & 1u << i)
+			vcit_stream_accept(row, i);
+}
+
+static void
 take_answer(struct row *row, struct dialog *d, int by, const struct sdp *sdp, enum role role)
 {
 	struct said *offer = d->offer.said;
@@ -264,6 +278,7 @@ take_answer(struct row *row, struct dialog *d, int by, const struct sdp *sdp, en
 		d->said[1 - by] = vcit_said_dup(offer);
 	} else {
 		d->said[1 - by] = offer;
+		keep(row, d->offer.opened);
 		if (d->offer.requester == d->invite.requester && d->offer.cseq == d->invite.cseq)
 			d->invite.settled = true;
 		d->offer = (struct offer){ .said = NULL };

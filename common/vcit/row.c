@@ -101,6 +101,8 @@ vcit_dialog_of_response(struct row *row, const struct sip_relay *r)
 
 	if (d != NULL)
 		return d;
+	if (strlen(sip_msg_to_tag(r->in)) > VCIT_TAG_MAX)
+		return NULL;
 	if (row->dialogs_n >= VCIT_DIALOGS_MAX) {
 		d = oldest_early(row);
 		if (d == NULL)
@@ -111,36 +113,39 @@ vcit_dialog_of_response(struct row *row, const struct sip_relay *r)
 }
 
 /* RFC 3261 §12.2: a target refresh changes the remote target and never the route set. */
-static void
+static bool
 refresh_target(struct dialog *d, int by, const struct sip_relay *r)
 {
-	struct sip_dialog_side fresh = { .contact = NULL };
+	struct sip_dialog_side *side = &d->side[by], fresh = { .contact = NULL };
 	enum sip_method method = sip_msg_method(r->request);
-	char *old = d->side[by].contact;
+	char *old = side->contact;
+	bool changed;
 
 	if (method != SIP_INVITE && method != SIP_UPDATE)
-		return;
+		return false;
 	if (sip_dialog_side_learn(&fresh, r) < 0)
-		return;
-	d->side[by].contact = fresh.contact;
+		return false;
+	changed = old == NULL || strcmp(old, fresh.contact) != 0;
+	side->contact = fresh.contact;
+	if (side->route_n == 0) {
+		changed |= !sip_flow_equal(&side->flow, &fresh.flow);
+		side->flow = fresh.flow;
+	}
 	fresh.contact = old;
 	sip_dialog_side_clear(&fresh);
+	return changed;
 }
 
-void
+bool
 vcit_dialog_learn(struct dialog *d, int by, const struct sip_relay *r)
 {
-	bool first = r->upstream && sip_msg_method(r->request) == SIP_INVITE &&
-	    sip_msg_to_tag(r->request)[0] == '\0';
-
 	if (r->upstream && sip_msg_status(r->in) >= 300)
-		return;
+		return false;
+	if (!r->upstream || sip_msg_to_tag(r->request)[0] != '\0')
+		return refresh_target(d, by, r);
 	/* Until the 2xx the route set may still come out differently (§13.2.2.4). */
-	if (first)
-		(void)sip_dialog_side_learn(&d->side[by], r);
-	else
-		refresh_target(d, by, r);
-	d->side[by].flow = r->from;
+	(void)sip_dialog_side_learn(&d->side[by], r);
+	return true;
 }
 
 /* -- Rows -- */

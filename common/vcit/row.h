@@ -31,6 +31,7 @@
 #define VCIT_STREAMS_MAX 16 /* m= lines of one session */
 #define VCIT_ROWS_MAX 10    /* branches of one call */
 #define VCIT_DIALOGS_MAX 10 /* To tags of one row */
+#define VCIT_TAG_MAX 255    /* bytes of a To tag */
 
 enum vcit_cause { /* why a call ended, or was not let in */
 	CAUSE_BYE,
@@ -65,8 +66,11 @@ struct face {
 struct leg {
 	uint32_t number; /* 0 on the outside face */
 	struct row *row;
+	struct leg *peer; /* what it is joined to */
 	uint8_t stream, side;
 	enum media_kind kind;
+	bool is_rtp;
+	uint32_t clock_rate;
 	uint16_t port;
 	bool port_lost; /* the face's range no longer has it: not to be given back */
 	struct media_leg *media;
@@ -75,6 +79,14 @@ struct leg {
 	struct addr source;   /* where the phone's RTP really comes from, as its agent learnt */
 	bool untold, relatch; /* its agent must still hear of a change; ... and learn anew */
 	UT_hash_handle hh;    /* of the numbered ones */
+};
+
+/*
+ * Both of a pair are there, or none. `aside` goes on until the offer that puts another kind of
+ * media in its place (voice becomes fax) is answered, and comes back when that is refused.
+ */
+struct stream {
+	struct leg *leg[2], *aside[2];
 };
 
 struct side {
@@ -131,9 +143,7 @@ struct row {
 	LIST_HEAD(, dialog) dialogs;
 	size_t dialogs_n;
 	struct dialog *heard; /* whose session the legs follow; NULL = nobody's yet */
-	struct {
-		struct leg *leg[2];
-	} stream[VCIT_STREAMS_MAX];
+	struct stream stream[VCIT_STREAMS_MAX];
 	uint64_t packets[2]; /* RTP from each side, of the legs that are closed already */
 	uint64_t quiet_us;   /* silence counts from here */
 	struct timer timer;  /* UP: is media alive; ENDING: the BYE was never answered */
@@ -206,7 +216,8 @@ struct dialog *vcit_dialog_find(struct row *row, const char *to_tag);
 /* The dialog that a response to the row's INVITE belongs to, made when it is new; NULL when the
  * row has too many. */
 struct dialog *vcit_dialog_of_response(struct row *row, const struct sip_relay *r);
-void vcit_dialog_learn(struct dialog *d, int by, const struct sip_relay *r);
+/* Who sent it is to be reached like that from now on. Whether that is something new. */
+bool vcit_dialog_learn(struct dialog *d, int by, const struct sip_relay *r);
 void vcit_dialog_free(struct row *row, struct dialog *d);
 
 /* -- offer.c: RFC 3264 -- */
@@ -233,9 +244,13 @@ struct leg_remote { /* where a phone wants a stream */
 	bool mux;
 };
 
-/* Opens and joins both legs of stream i unless they are open; `by` is the side that described it
- * by `said`. ERR_FULL: no port. */
+/* The stream has legs for media of this kind. */
+bool vcit_stream_fits(const struct row *row, size_t i, const struct sdp_stream *said);
+/* Opens and joins new legs for stream i; what it had is put aside. `by` is the side that described
+ * it by `said`. ERR_FULL: no port, and nothing has changed. */
 int vcit_stream_open(struct row *row, size_t i, int by, const struct sdp_stream *said);
+void vcit_stream_accept(struct row *row, size_t i); /* the new legs stay, those aside are closed */
+void vcit_stream_undo(struct row *row, size_t i);   /* the other way round */
 void vcit_stream_close(struct row *row, size_t i);
 void vcit_leg_set_remote(struct leg *leg, const struct leg_remote *remote);
 void vcit_stream_tell(struct row *row, size_t i); /* what has changed, to the agents */

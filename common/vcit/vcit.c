@@ -111,7 +111,7 @@ first_invite_answered(struct row *row, const struct sip_relay *r)
 		vcit_sdp_hide(row->v, r);
 		return 0;
 	}
-	vcit_dialog_learn(d, 1, r);
+	(void)vcit_dialog_learn(d, 1, r);
 	if (row->doomed)
 		return 503;
 	status = vcit_sdp_relay(row, d, 1, r);
@@ -260,6 +260,16 @@ bye_response(const struct place *p, int status)
 		    p->requester == 0 ? "the caller hung up" : "the callee hung up");
 }
 
+/* They go where the phone is now, and count on from the CSeq it has seen last. */
+static void
+renew_wills(const struct row *row)
+{
+	if (!vcit_row_is_confirmed(row))
+		return;
+	for (int s = 0; s < 2; s++)
+		vcit_side_teach(&row->side[s]);
+}
+
 static int
 dialog_request(struct vcit *v, const struct sip_relay *r)
 {
@@ -267,13 +277,14 @@ dialog_request(struct vcit *v, const struct sip_relay *r)
 	uint32_t cseq = sip_msg_cseq(r->in);
 	struct place p;
 	int by, status;
+	bool fresh;
 
 	if (!find_place(v, r, &p))
 		return stranger(v, r);
 	by = p.requester;
-	if (method != SIP_ACK && cseq > p.d->cseq[by])
+	fresh = vcit_dialog_learn(p.d, by, r) || cseq > p.d->cseq[by];
+	if (cseq > p.d->cseq[by])
 		p.d->cseq[by] = cseq;
-	vcit_dialog_learn(p.d, by, r);
 	if (p.row->doomed) {
 		vcit_sdp_hide(v, r);
 		return 0;
@@ -286,9 +297,8 @@ dialog_request(struct vcit *v, const struct sip_relay *r)
 	}
 	if (method == SIP_BYE)
 		bye_request(&p);
-	else if (vcit_row_is_confirmed(p.row)) /* the last wills count on from this CSeq */
-		for (int s = 0; s < 2; s++)
-			vcit_side_teach(&p.row->side[s]);
+	else if (fresh)
+		renew_wills(p.row);
 	return status;
 }
 
@@ -314,7 +324,8 @@ dialog_response(struct vcit *v, const struct sip_relay *r)
 	}
 	if (p.row->doomed || status >= 300)
 		return 0;
-	vcit_dialog_learn(p.d, 1 - p.requester, r);
+	if (vcit_dialog_learn(p.d, 1 - p.requester, r))
+		renew_wills(p.row);
 	err = vcit_sdp_relay(p.row, p.d, 1 - p.requester, r);
 	if (err == 0)
 		return 0;

@@ -52,6 +52,8 @@ struct vcit_leg_order { /* what the agent of `face` shall open or update */
 	uint16_t port;
 	struct addr rtp, rtcp, far;
 	bool mux, latch;
+	bool is_rtp;
+	uint32_t clock_rate; /* Hz */
 };
 
 struct vcit_call_order {

@@ -53,6 +53,8 @@ an_offer_leaves_with_the_address_of_the_agent_on_the_other_side(void **state)
 	assert_true(is_at(&lab_last_leg(lab, OFFICE)->o.rtp, "192.168.1.20:4000"));
 	assert_true(is_at(&lab_last_leg(lab, OFFICE)->o.rtcp, "192.168.1.20:4001"));
 	assert_true(lab_last_leg(lab, OFFICE)->o.latch);
+	assert_true(lab_last_leg(lab, OFFICE)->o.is_rtp);
+	assert_int_equal(lab_last_leg(lab, OFFICE)->o.clock_rate, 8000);
 }
 
 static void
@@ -373,6 +375,76 @@ video_comes_and_goes_by_reinvite(void **state)
 	assert_int_equal(lab_port(lab, 1), 0);
 	assert_int_equal(lab_metric(lab, "ports_in_use"), 2);
 	assert_int_equal(lab->closed_n, 1);
+}
+
+#define INSIDE_FAX                                                                        \
+	"v=0\r\no=- 1 2 IN IP4 192.168.1.20\r\ns=-\r\nc=IN IP4 192.168.1.20\r\nt=0 0\r\n" \
+	"m=image 4500 udptl t38\r\n"
+#define OUTSIDE_FAX                                                                       \
+	"v=0\r\no=- 1 2 IN IP4 203.0.113.99\r\ns=-\r\nc=IN IP4 203.0.113.99\r\nt=0 0\r\n" \
+	"m=image 6500 udptl t38\r\n"
+
+static void
+voice_that_becomes_fax_gets_legs_of_its_own(void **state)
+{
+	struct lab *lab = office_calls_out(state);
+	struct mail fax = {
+		.by = 1, .method = "INVITE", .cseq = 1, .to_tag = "b", .sdp = OUTSIDE_FAX
+	};
+	struct mail ok = { .by = 0,
+		.method = "INVITE",
+		.status = 200,
+		.cseq = 1,
+		.to_tag = "b",
+		.sdp = INSIDE_FAX };
+	uint32_t voice = lab_last_leg(lab, OFFICE)->o.leg;
+
+	assert_int_equal(lab_relay(lab, &fax), 0);
+	assert_int_equal(lab_port(lab, 0), 30002);
+	assert_int_equal(lab_last_leg(lab, OFFICE)->o.kind, MEDIA_IMAGE);
+	assert_false(lab_last_leg(lab, OFFICE)->o.is_rtp);
+	assert_int_equal(lab->closed_n, 0);
+	assert_int_equal(lab_relay(lab, &ok), 0);
+	assert_int_equal(lab->closed_n, 1);
+	assert_int_equal(lab->closed[0], voice);
+	assert_int_equal(lab_metric(lab, "ports_in_use"), 2);
+	assert_true(is_at(&lab_last_leg(lab, OFFICE)->o.rtp, "192.168.1.20:4500"));
+	assert_true(is_at(&lab_last_leg(lab, OFFICE)->o.far, "203.0.113.99:6500"));
+}
+
+static void
+voice_goes_on_when_the_fax_is_refused(void **state)
+{
+	struct lab *lab = office_calls_out(state);
+	struct mail fax = {
+		.by = 1, .method = "INVITE", .cseq = 1, .to_tag = "b", .sdp = OUTSIDE_FAX
+	};
+	struct mail no = { .by = 0, .method = "INVITE", .status = 488, .cseq = 1, .to_tag = "b" };
+	struct mail refresh = {
+		.by = 0, .method = "INVITE", .cseq = 2, .to_tag = "b", .sdp = INSIDE_AUDIO
+	};
+	struct mail ok = { .by = 1,
+		.method = "INVITE",
+		.status = 200,
+		.cseq = 2,
+		.to_tag = "b",
+		.sdp = OUTSIDE_AUDIO };
+	uint32_t voice = lab_last_leg(lab, OFFICE)->o.leg;
+	size_t legs_n;
+
+	assert_int_equal(lab_relay(lab, &fax), 0);
+	lab->legs_n = 0;
+	lab_agent_up(lab, OFFICE, "192.168.1.5"); /* just now: it must hear of both */
+	assert_int_equal(lab->legs_n, 2);
+	assert_int_equal(lab_relay(lab, &no), 0);
+	assert_int_equal(lab->closed_n, 1);
+	assert_int_not_equal(lab->closed[0], voice);
+	assert_int_equal(lab_metric(lab, "ports_in_use"), 2);
+	legs_n = lab->legs_n;
+	assert_int_equal(lab_relay(lab, &refresh), 0);
+	assert_int_equal(lab_relay(lab, &ok), 0);
+	assert_int_equal(lab_port(lab, 0), 30000);
+	assert_int_equal(lab->legs_n, legs_n);
 }
 
 static void
@@ -776,6 +848,8 @@ main(void)
 		TEST(a_reinvite_that_the_proxy_gives_up_is_rolled_back_too),
 		TEST(two_reinvites_that_meet_both_fail_and_leave_the_media_as_it_was),
 		TEST(video_comes_and_goes_by_reinvite),
+		TEST(voice_that_becomes_fax_gets_legs_of_its_own),
+		TEST(voice_goes_on_when_the_fax_is_refused),
 		TEST(a_stream_that_the_callee_refuses_gives_its_ports_back),
 		TEST(an_answer_with_too_few_or_too_many_streams_harms_nothing),
 		TEST(a_stream_over_tcp_is_refused_and_keeps_its_place),
