@@ -2,8 +2,6 @@
 #include "hrac/uplink_http.h"
 
 #include <curl/curl.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "hrac/uplink_cause.h"
+#include "hrac/uplink_poll.h"
 #include "log/log.h"
 
 /*
@@ -50,169 +49,18 @@ struct uplink_request {
 };
 LIST_HEAD(requests, uplink_request);
 
-/* A socket of libcurl's. What it waits for is changed at the end of the turn: see `apply`. */
-struct sock {
-	LIST_ENTRY(sock) link;
-	struct event readable, writable;
-	bool want_read, want_write, waits_read, waits_write;
-};
-LIST_HEAD(socks, sock);
-
 struct uplink_http {
-	struct event_base *base;
+	struct uplink_poll *poll;
 	struct uplink_http_handlers handlers;
 	void *arg;
 	char *proxy, *proxy_user, *proxy_password, *ca;
-	CURLM *multi;
+	CURLM *multi;  /* of `poll` */
 	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
 	struct curl_slist *headers, *headers_stream, *headers_expect;
 	long proxy_auth; /* what the proxy asked for when it last said 407; 0 = it did not */
 	struct requests requests;
-	struct socks socks;
-	struct event timer;
-	long timeout_ms; /* what libcurl asks for; -1 = nothing */
-	bool timeout_changed;
-	bool socks_changed;
-	bool inside; /* libcurl */
 	char peer[64];
 };
-
-/* -- libcurl and libevent -- */
-
-static void
-act(struct uplink_http *h, curl_socket_t fd, int bits)
-{
-	int running;
-
-	h->inside = true;
-	curl_multi_socket_action(h->multi, fd, bits, &running);
-	h->inside = false;
-}
-
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct uplink_http *h = arg;
-
-	(void)what;
-	act(h, fd, CURL_CSELECT_IN);
-	h->handlers.on_turn(h->arg);
-}
-
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct uplink_http *h = arg;
-
-	(void)what;
-	act(h, fd, CURL_CSELECT_OUT);
-	h->handlers.on_turn(h->arg);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct uplink_http *h = arg;
-
-	(void)fd;
-	(void)what;
-	act(h, CURL_SOCKET_TIMEOUT, 0);
-	h->handlers.on_turn(h->arg);
-}
-
-static int
-on_curl_timeout(CURLM *multi, long timeout_ms, void *arg)
-{
-	struct uplink_http *h = arg;
-
-	(void)multi;
-	h->timeout_ms = timeout_ms;
-	h->timeout_changed = true;
-	return 0;
-}
-
-static void
-sock_free(struct sock *s)
-{
-	event_del(&s->readable);
-	event_del(&s->writable);
-	LIST_REMOVE(s, link);
-	mem_free(s);
-}
-
-static struct sock *
-sock_new(struct uplink_http *h, curl_socket_t fd)
-{
-	struct sock *s = mem_zalloc(sizeof(*s));
-
-	event_assign(&s->readable, h->base, fd, EV_READ | EV_PERSIST, on_readable, h);
-	event_assign(&s->writable, h->base, fd, EV_WRITE | EV_PERSIST, on_writable, h);
-	LIST_INSERT_HEAD(&h->socks, s, link);
-	curl_multi_assign(h->multi, fd, s);
-	return s;
-}
-
-static int
-on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sock)
-{
-	struct uplink_http *h = arg;
-	struct sock *s = sock;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		/* At once: libcurl closes the descriptor, and its number may come back. */
-		if (s != NULL)
-			sock_free(s);
-		return 0;
-	}
-	if (s == NULL)
-		s = sock_new(h, fd);
-	s->want_read = (what & CURL_POLL_IN) != 0;
-	s->want_write = (what & CURL_POLL_OUT) != 0;
-	h->socks_changed = true;
-	return 0;
-}
-
-static void
-wait_for(struct event *ev, bool want, bool *waits)
-{
-	if (want == *waits)
-		return;
-	*waits = want;
-	if (want)
-		event_add(ev, NULL);
-	else
-		event_del(ev);
-}
-
-/*
- * Tells libevent what libcurl waits for now. Each sending makes libcurl ask for writability and
- * take it back within the turn, and its timer likewise: done at the end, these cost no system call.
- */
-static void
-apply(struct uplink_http *h)
-{
-	struct timeval tv;
-	struct sock *s;
-
-	if (h->socks_changed) {
-		h->socks_changed = false;
-		LIST_FOREACH(s, &h->socks, link) {
-			wait_for(&s->readable, s->want_read, &s->waits_read);
-			wait_for(&s->writable, s->want_write, &s->waits_write);
-		}
-	}
-	if (!h->timeout_changed)
-		return;
-	h->timeout_changed = false;
-	if (h->timeout_ms < 0) {
-		event_del(&h->timer);
-		return;
-	}
-	tv.tv_sec = h->timeout_ms / 1000;
-	tv.tv_usec = h->timeout_ms % 1000 * 1000;
-	event_add(&h->timer, &tv);
-}
 
 /* -- Callbacks of a request, inside libcurl -- */
 
@@ -354,7 +202,7 @@ static void
 request_start(struct uplink_request *r)
 {
 	curl_multi_add_handle(r->http->multi, r->easy);
-	apply(r->http);
+	uplink_poll_apply(r->http->poll);
 }
 
 static void
@@ -435,7 +283,7 @@ pump(struct uplink_request *r)
 	curl_easy_pause(r->easy, CURLPAUSE_CONT);
 	for (i = 0; i < PUMP_MAX && !r->paused; i++) {
 		pulls = r->pulls;
-		act(r->http, r->fd, CURL_CSELECT_OUT);
+		uplink_poll_act(r->http->poll, r->fd, CURL_CSELECT_OUT);
 		if (r->pulls == pulls)
 			break;
 	}
@@ -533,12 +381,12 @@ harvest(struct uplink_http *h)
 void
 uplink_http_run(struct uplink_http *h)
 {
-	if (h->inside)
+	if (uplink_poll_is_inside(h->poll))
 		return; /* on_turn follows */
 	do {
 		pump_awake(h);
 	} while (harvest(h));
-	apply(h);
+	uplink_poll_apply(h->poll);
 }
 
 const char *
@@ -565,31 +413,12 @@ make_headers(struct uplink_http *h)
 	h->headers_expect = curl_slist_append(h->headers_expect, "Expect: 100-continue");
 }
 
-static int
-start_curl(struct uplink_http *h)
-{
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return -1;
-	h->multi = curl_multi_init();
-	h->share = curl_share_init();
-	if (h->multi == NULL || h->share == NULL)
-		return -1;
-	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
-	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	return 0;
-}
-
 struct uplink_http *
 uplink_http_new(struct event_base *base, const struct uplink_http_config *config,
     const struct uplink_http_handlers *handlers, void *arg)
 {
 	struct uplink_http *h = mem_zalloc(sizeof(*h));
 
-	h->base = base;
 	h->handlers = *handlers;
 	h->arg = arg;
 	h->proxy = mem_strdup(config->proxy);
@@ -598,14 +427,16 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 	h->ca = mem_strdup(config->ca);
 	strcpy(h->peer, "-");
 	LIST_INIT(&h->requests);
-	LIST_INIT(&h->socks);
-	evtimer_assign(&h->timer, base, on_timer, h);
 	make_headers(h);
-	if (start_curl(h) < 0) {
+	h->poll = uplink_poll_new(base, handlers->on_turn, arg);
+	if (h->poll == NULL) {
 		log_error("uplink", "libcurl does not start");
 		uplink_http_free(h);
 		return NULL;
 	}
+	h->multi = uplink_poll_multi(h->poll);
+	h->share = curl_share_init();
+	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 	return h;
 }
 
@@ -613,15 +444,11 @@ void
 uplink_http_free(struct uplink_http *h)
 {
 	struct uplink_request *r;
-	struct sock *s;
 
 	while ((r = LIST_FIRST(&h->requests)) != NULL)
 		request_free(r);
-	curl_multi_cleanup(h->multi);
+	uplink_poll_free(h->poll);
 	curl_share_cleanup(h->share);
-	while ((s = LIST_FIRST(&h->socks)) != NULL)
-		sock_free(s);
-	event_del(&h->timer);
 	curl_slist_free_all(h->headers);
 	curl_slist_free_all(h->headers_stream);
 	curl_slist_free_all(h->headers_expect);
@@ -631,5 +458,4 @@ uplink_http_free(struct uplink_http *h)
 		mem_wipe_free(h->proxy_password, strlen(h->proxy_password));
 	mem_free(h->ca);
 	mem_free(h);
-	curl_global_cleanup();
 }

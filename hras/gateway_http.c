@@ -5,7 +5,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <microhttpd.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -15,35 +14,23 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "hras/gateway.h"
+#include "hras/gateway_conn.h"
 #include "log/log.h"
 
 #define CONNECTIONS_MAX 8192
 #define CONNECTION_MEMORY 65536 /* holds the largest write of a body down */
 #define READ_MIN 2048           /* least room for on_read */
-#define NOTSENT_LOWAT 16384
-#define USER_TIMEOUT_MS 4000
 #define RUNS_MAX 4 /* of libmicrohttpd in a turn, before other events of the loop get theirs */
 #define VAIN_MAX_MS 16
 #define OPEN_CAP HANDSHAKE_BODY_MAX
 
 enum kind { REFUSED, OPEN, DOWN, UP };
 
-/* A TCP connection. Pending: it carries no stream, and its days are counted. */
-struct conn {
-	TAILQ_ENTRY(conn) pending_link;
-	struct gateway_http *http;
-	int fd;
-	struct addr peer;
-	bool pending;
-	uint64_t until_us; /* while pending */
-};
-TAILQ_HEAD(conns, conn);
-
 struct gateway_request {
 	LIST_ENTRY(gateway_request) link;
 	struct gateway_http *http;
 	struct MHD_Connection *connection;
-	struct conn *conn;
+	struct gateway_conn *conn;
 	enum kind kind;
 	bool known;      /* its path is one of ours */
 	unsigned status; /* of the answer */
@@ -60,13 +47,10 @@ struct gateway_http {
 	void *arg;
 	struct addr addr;
 	struct MHD_Daemon *daemon;
-	struct event ready;   /* libmicrohttpd's epoll descriptor */
-	struct event again;   /* it is to be run though the descriptor is not ready */
-	long vain_ms;         /* the last wait of `again`; 0 = something came of it */
-	struct event expires; /* the eldest pending connection */
-	struct conns pending;
-	unsigned pending_n;
-	uint64_t pending_us; /* how long one may be so */
+	struct event ready; /* libmicrohttpd's epoll descriptor */
+	struct event again; /* it is to be run though the descriptor is not ready */
+	long vain_ms;       /* the last wait of `again`; 0 = something came of it */
+	struct gateway_conns conns;
 	struct requests requests;
 	struct gateway_http_counters counters;
 	bool due;            /* libmicrohttpd is to be run */
@@ -79,111 +63,29 @@ struct gateway_http {
 /* -- Connections -- */
 
 static void
-shut(struct conn *c)
-{
-	/* libmicrohttpd owns the descriptor, and sees the end of the connection by itself. */
-	shutdown(c->fd, SHUT_RDWR);
-	c->http->due = true;
-}
-
-static void
-arm_expiry(struct gateway_http *h)
-{
-	struct conn *eldest = TAILQ_FIRST(&h->pending);
-	uint64_t now_us = clock_us(), wait_us;
-	struct timeval tv;
-
-	if (eldest == NULL || event_pending(&h->expires, EV_TIMEOUT, NULL))
-		return;
-	wait_us = eldest->until_us > now_us ? eldest->until_us - now_us : 0;
-	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
-	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
-	event_add(&h->expires, &tv);
-}
-
-static void
-pending_remove(struct conn *c)
-{
-	if (!c->pending)
-		return;
-	TAILQ_REMOVE(&c->http->pending, c, pending_link);
-	c->http->pending_n--;
-	c->pending = false;
-}
-
-static void
-pending_close_eldest(struct gateway_http *h)
-{
-	struct conn *c = TAILQ_FIRST(&h->pending);
-
-	pending_remove(c);
-	shut(c);
-	h->counters.pending_closed++;
-}
-
-static void
-pending_add(struct conn *c)
-{
-	struct gateway_http *h = c->http;
-
-	if (c->pending)
-		return;
-	if (h->pending_n >= GATEWAY_PENDING_MAX)
-		pending_close_eldest(h);
-	c->pending = true;
-	c->until_us = clock_us() + h->pending_us;
-	TAILQ_INSERT_TAIL(&h->pending, c, pending_link);
-	h->pending_n++;
-	arm_expiry(h);
-}
-
-static void
-on_expires(evutil_socket_t fd, short what, void *arg)
-{
-	struct gateway_http *h = arg;
-	uint64_t now_us = clock_us();
-	struct conn *c;
-
-	(void)fd;
-	(void)what;
-	while ((c = TAILQ_FIRST(&h->pending)) != NULL && c->until_us <= now_us)
-		pending_close_eldest(h);
-	arm_expiry(h);
-	h->handlers.on_turn(h->arg);
-}
-
-static struct conn *
-conn_new(struct gateway_http *h, struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info;
-	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
-	struct conn *c = mem_zalloc(sizeof(*c));
-
-	c->http = h;
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	c->fd = info->connect_fd;
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	addr_from_sockaddr(info->client_addr, &c->peer);
-	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-	setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
-	h->counters.connections++;
-	pending_add(c);
-	return c;
-}
-
-static void
 on_connection(void *arg, struct MHD_Connection *connection, void **context,
     enum MHD_ConnectionNotificationCode code)
 {
+	const union MHD_ConnectionInfo *fd, *peer;
+	struct gateway_http *h = arg;
+
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = conn_new(arg, connection);
+		fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+		*context = gateway_conn_new(&h->conns, fd->connect_fd, peer->client_addr);
 	} else if (*context != NULL) {
-		pending_remove(*context);
-		mem_free(*context);
+		gateway_conn_free(*context);
 		*context = NULL;
 	}
+}
+
+static void
+on_conns_closed(void *arg)
+{
+	struct gateway_http *h = arg;
+
+	h->due = true;
+	h->handlers.on_turn(h->arg);
 }
 
 /* -- Bodies down -- */
@@ -233,7 +135,8 @@ void
 gateway_http_close(struct gateway_request *r)
 {
 	r->closing = true;
-	shut(r->conn);
+	gateway_conn_shut(r->conn);
+	r->http->due = true;
 	resume(r);
 }
 
@@ -359,7 +262,7 @@ request_begin(struct gateway_request *r, const char *url, const char *method)
 		h->called = true;
 		r->status = h->handlers.on_stream(h->arg, r, path, &r->user);
 		if (r->status == MHD_HTTP_OK)
-			pending_remove(r->conn);
+			gateway_conn_set_pending(r->conn, false);
 		else
 			r->kind = REFUSED;
 	}
@@ -443,7 +346,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
 	}
 	/* It may linger, or bring a next request: its days are counted again. */
 	if (!h->closing)
-		pending_add(r->conn);
+		gateway_conn_set_pending(r->conn, true);
 	LIST_REMOVE(r, link);
 	mem_free(r);
 	*context = NULL;
@@ -602,8 +505,6 @@ gateway_http_new(struct event_base *base, const struct gateway_http_config *conf
 
 	h->handlers = *handlers;
 	h->arg = arg;
-	h->pending_us = config->pending_s * CLOCK_S;
-	TAILQ_INIT(&h->pending);
 	LIST_INIT(&h->requests);
 	err = listen_on(h, &config->listen, &fd);
 	if (err < 0) {
@@ -624,7 +525,7 @@ gateway_http_new(struct event_base *base, const struct gateway_http_config *conf
 	    EV_READ | EV_PERSIST, on_ready, h);
 	event_add(&h->ready, NULL);
 	evtimer_assign(&h->again, base, on_ready, h);
-	evtimer_assign(&h->expires, base, on_expires, h);
+	gateway_conns_init(&h->conns, base, config->pending_s * CLOCK_S, on_conns_closed, h);
 	*out = h;
 	return 0;
 }
@@ -644,7 +545,7 @@ gateway_http_free(struct gateway_http *h)
 	event_del(&h->ready);
 	MHD_stop_daemon(h->daemon);
 	event_del(&h->again);
-	event_del(&h->expires);
+	gateway_conns_end(&h->conns);
 	mem_free(h);
 }
 
@@ -654,8 +555,12 @@ gateway_http_addr(const struct gateway_http *h)
 	return h->addr;
 }
 
-const struct gateway_http_counters *
+struct gateway_http_counters
 gateway_http_counters(const struct gateway_http *h)
 {
-	return &h->counters;
+	struct gateway_http_counters c = h->counters;
+
+	c.connections = h->conns.opened;
+	c.expired = h->conns.expired;
+	return c;
 }

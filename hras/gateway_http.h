@@ -46,9 +46,9 @@ struct gateway_http_handlers {
 };
 
 struct gateway_http_counters {
-	uint64_t connections, pending_closed; /* the latter: carried no stream for too long */
-	uint64_t requests, refused;           /* the latter: no route, wrong method, no session */
-	uint64_t oversized;                   /* a body where none or a short one belongs */
+	uint64_t connections, expired; /* the latter: carried no stream for too long */
+	uint64_t requests, refused;    /* the latter: no route, wrong method, no session */
+	uint64_t oversized;            /* a body where none or a short one belongs */
 };
 
 struct gateway_http_config { /* borrowed until return */
@@ -65,7 +65,7 @@ int gateway_http_new(struct event_base *base, const struct gateway_http_config *
 void gateway_http_free(struct gateway_http *h);
 
 struct addr gateway_http_addr(const struct gateway_http *h); /* with the real port */
-const struct gateway_http_counters *gateway_http_counters(const struct gateway_http *h);
+struct gateway_http_counters gateway_http_counters(const struct gateway_http *h);
 
 /* on_read has bytes again after it gave 0. */
 void gateway_http_wake(struct gateway_request *r);

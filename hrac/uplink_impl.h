@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAC_UPLINK_IMPL_H
+#define VOFW_HRAC_UPLINK_IMPL_H
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#include "hrac/uplink.h"
+#include "hrac/uplink_http.h"
+#include "log/log.h"
+
+/*
+ * The inside of the uplink, for its own files:
+ *   uplink.c          the interface, the turn of the loop, the timers
+ *   uplink_session.c  opening, adopting and renewing sessions; what people are told
+ *   uplink_link.c     the streams of the tunnel and the requests that carry them
+ *
+ * Handlers of libcurl and of the tunnel only note what is to be done; the turn does it
+ * (uplink_turn), when neither of the two is on the stack.
+ */
+enum uplink_phase {
+	PHASE_WAIT,     /* for the retry timer */
+	PHASE_HELLO,    /* HELLO sent */
+	PHASE_RESPONSE, /* RESPONSE sent */
+	PHASE_SESSION,  /* agreed upon */
+};
+
+/* One HTTP request and the stream of the tunnel that it carries. */
+struct uplink_link {
+	LIST_ENTRY(uplink_link) link;
+	struct uplink *uplink;
+	struct tunnel_stream *stream;
+	struct uplink_request *request;
+	bool said_end; /* our own body up is over in order */
+	bool aborted;
+	enum tunnel_why why; /* when aborted */
+};
+LIST_HEAD(uplink_links, uplink_link);
+
+struct uplink_counters {
+	uint64_t uplink_handshakes, uplink_sessions, uplink_refused, uplink_failures;
+	struct tunnel_stats tally;
+};
+
+struct uplink {
+	struct event_base *base;
+	struct uplink_handlers handlers;
+	void *arg;
+	char *url; /* ends with a slash */
+	char *transport;
+	struct tunnel_cfg cfg;
+	struct handshake handshake;
+	struct uplink_http *http;
+
+	enum uplink_phase phase;
+	unsigned attempt; /* openings since a session was stable */
+	uint64_t seed;
+	uint64_t boot; /* of the HRAS of the last session; 0 = none yet */
+	struct tunnel
+	    *tunnel; /* the last session's, also while a new one is being opened; or NULL */
+	struct uplink_links links;
+	unsigned wanted[2]; /* by enum tunnel_dir: streams to open */
+	bool renew;         /* the session is of no use any more */
+	bool busy;
+	bool more;      /* something of the above is to be done */
+	unsigned depth; /* > 0: inside libcurl, the tunnel or a handler: no turn may begin */
+
+	struct event retry, deadline, turn;
+	uint64_t armed_us; /* when `deadline` fires */
+
+	enum tunnel_state state;
+	uint64_t since_wall_s, up_us;
+	char cause[UPLINK_TEXT_MAX]; /* the trouble at hand, "" = none */
+	char last_error[UPLINK_TEXT_MAX];
+	uint64_t last_error_wall_s;
+	struct uplink_counters counters; /* tally: of the ended sessions */
+	struct uplink_counters shown;    /* tally: of all */
+};
+
+/* -- uplink_session.c -- */
+
+/* A failure is told when it is another than the one before, not each time it strikes. */
+void uplink_trouble(struct uplink *u, enum log_level level, const char *cause);
+void uplink_set_state(struct uplink *u, enum tunnel_state state);
+void uplink_session_open_in(struct uplink *u, uint64_t wait_us); /* sets the retry timer */
+void uplink_session_open(struct uplink *u);                      /* now */
+void uplink_session_renew(struct uplink *u); /* the one at hand is of no use any more */
+void uplink_session_answered(struct uplink *u, const struct uplink_http_result *r);
+void uplink_session_drop(struct uplink *u); /* its tunnel and all its requests */
+
+/* -- uplink_link.c -- */
+
+extern const struct tunnel_handlers uplink_tunnel_handlers;
+void uplink_link_open_wanted(struct uplink *u);
+void uplink_link_close_aborted(struct uplink *u);
+void uplink_link_drop_all(struct uplink *u); /* the tunnel is not told */
+/* As in uplink_http.h; `user` is the link. */
+long uplink_link_read(void *arg, void *user, uint8_t *out, size_t cap);
+bool uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n);
+void uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r);
+
+#endif

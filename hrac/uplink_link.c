@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "hrac/uplink_impl.h"
+
+#define OUTPUT_MIN 2048 /* least room for tunnel_output */
+
+/* -- The tunnel's handlers: they note, and the turn does -- */
+
+static void
+on_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
+{
+	struct uplink *u = arg;
+
+	if (u->handlers.on_reliable != NULL)
+		u->handlers.on_reliable(u->arg, type, data, n);
+}
+
+static void
+on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
+{
+	struct uplink *u = arg;
+
+	if (u->handlers.on_media != NULL)
+		u->handlers.on_media(u->arg, channel, data, n);
+}
+
+static void
+on_wake(void *arg, struct tunnel_stream *s)
+{
+	struct uplink_link *l = tunnel_stream_user(s);
+
+	(void)arg;
+	if (l->request != NULL)
+		uplink_http_wake(l->request);
+}
+
+static void
+on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+{
+	struct uplink *u = arg;
+	struct uplink_link *l = tunnel_stream_user(s);
+
+	l->aborted = true;
+	l->why = why;
+	u->more = true;
+}
+
+static void
+on_wanted(void *arg, enum tunnel_dir dir)
+{
+	struct uplink *u = arg;
+
+	u->wanted[dir]++;
+	u->more = true;
+}
+
+static void
+on_state(void *arg, enum tunnel_state state)
+{
+	uplink_set_state(arg, state);
+}
+
+static void
+on_broken(void *arg)
+{
+	struct uplink *u = arg;
+
+	u->renew = true;
+	u->more = true;
+}
+
+const struct tunnel_handlers uplink_tunnel_handlers = {
+	.on_reliable = on_reliable,
+	.on_media = on_media,
+	.on_wake = on_wake,
+	.on_abort = on_abort,
+	.on_wanted = on_wanted,
+	.on_state = on_state,
+	.on_broken = on_broken,
+};
+
+/* -- Streams -- */
+
+static void
+link_free(struct uplink_link *l)
+{
+	if (l->request != NULL)
+		uplink_http_close(l->request);
+	LIST_REMOVE(l, link);
+	mem_free(l);
+}
+
+static void
+link_gone(struct uplink_link *l, enum tunnel_why why)
+{
+	struct uplink *u = l->uplink;
+
+	tunnel_stream_gone(u->tunnel, l->stream, why, clock_us());
+	link_free(l);
+}
+
+static void
+link_open(struct uplink *u, enum tunnel_dir dir)
+{
+	struct uplink_link *l = mem_zalloc(sizeof(*l));
+	char path[TUNNEL_PATH_MAX], *url;
+
+	l->uplink = u;
+	if (tunnel_stream_open(u->tunnel, dir, l, clock_us(), path, &l->stream) < 0) {
+		mem_free(l);
+		return;
+	}
+	LIST_INSERT_HEAD(&u->links, l, link);
+	url = mem_printf("%s%s", u->url, path);
+	l->request = uplink_http_stream(u->http, url, dir == TUNNEL_UP, l);
+	mem_free(url);
+}
+
+void
+uplink_link_open_wanted(struct uplink *u)
+{
+	enum tunnel_dir dir;
+
+	for (dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		for (; u->wanted[dir] > 0 && u->tunnel != NULL; u->wanted[dir]--)
+			link_open(u, dir);
+		u->wanted[dir] = 0;
+	}
+}
+
+void
+uplink_link_close_aborted(struct uplink *u)
+{
+	struct uplink_link *l, *next;
+
+	for (l = LIST_FIRST(&u->links); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (l->aborted)
+			link_gone(l, l->why);
+	}
+}
+
+long
+uplink_link_read(void *arg, void *user, uint8_t *out, size_t cap)
+{
+	struct uplink_link *l = user;
+	struct uplink *u = arg;
+	size_t used = 0;
+	long n = 0;
+
+	if (l->said_end)
+		return UPLINK_HTTP_END;
+	if (l->aborted)
+		return 0;
+	u->depth++;
+	while (cap - used >= OUTPUT_MIN) {
+		n = tunnel_output(u->tunnel, l->stream, out + used, cap - used, clock_us());
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	u->depth--;
+	l->said_end = n == TUNNEL_OUTPUT_END;
+	if (used > 0)
+		return (long)used;
+	return l->said_end ? UPLINK_HTTP_END : 0;
+}
+
+bool
+uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n)
+{
+	struct uplink_link *l = user;
+	struct uplink *u = arg;
+	int err;
+
+	if (l->aborted)
+		return false;
+	u->depth++;
+	err = tunnel_input(u->tunnel, l->stream, in, n, clock_us());
+	u->depth--;
+	if (err == 0)
+		return true;
+	l->aborted = true;
+	l->why = TUNNEL_WHY_MALFORMED;
+	u->more = true;
+	return false;
+}
+
+void
+uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r)
+{
+	struct uplink *u = l->uplink;
+	bool down = tunnel_stream_dir(l->stream) == TUNNEL_DOWN;
+	enum tunnel_why why = TUNNEL_WHY_CUT;
+
+	l->request = NULL;
+	if (l->aborted)
+		why = l->why;
+	else if (r->status != 0 && r->status != 200)
+		why = TUNNEL_WHY_REFUSED;
+	else if (r->cause[0] == '\0' && (down || l->said_end))
+		why = TUNNEL_WHY_ORDERLY;
+	if (r->status == 404 && u->phase == PHASE_SESSION)
+		u->renew = true;
+	if (why == TUNNEL_WHY_CUT || why == TUNNEL_WHY_REFUSED)
+		uplink_trouble(u, LOG_WARN,
+		    r->cause[0] != '\0' ? r->cause : "a POST was answered too early");
+	link_gone(l, why);
+	u->more = true;
+}
+
+void
+uplink_link_drop_all(struct uplink *u)
+{
+	struct uplink_link *l;
+
+	while ((l = LIST_FIRST(&u->links)) != NULL)
+		link_free(l);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "hrac/uplink_impl.h"
+#include "tunnel/tally.h"
+
+#define RETRY_BASE_US (500 * CLOCK_MS)
+#define RETRY_CAP_US (15 * CLOCK_S)
+#define REFUSED_WAIT_US (30 * CLOCK_S) /* and as much again by chance */
+#define STABLE_US (10 * CLOCK_S)       /* a session up for so long was no failure */
+
+/* -- What people are told -- */
+
+void
+uplink_trouble(struct uplink *u, enum log_level level, const char *cause)
+{
+	u->counters.uplink_failures++;
+	u->last_error_wall_s = clock_wall_s();
+	snprintf(u->last_error, sizeof(u->last_error), "%s", cause);
+	if (strcmp(u->cause, u->last_error) == 0)
+		return;
+	memcpy(u->cause, u->last_error, sizeof(u->cause));
+	log_line(level, "uplink", "%s: %s", u->url, u->cause);
+}
+
+void
+uplink_set_state(struct uplink *u, enum tunnel_state state)
+{
+	if (state == u->state)
+		return;
+	if (state == TUNNEL_UP_STATE) {
+		u->up_us = clock_us();
+		u->cause[0] = '\0';
+		log_info("uplink", "the tunnel to %s is up (%s)", u->url, u->transport);
+	} else if (u->state == TUNNEL_UP_STATE) {
+		log_warn("uplink", "the tunnel to %s is down", u->url);
+	}
+	u->state = state;
+	u->since_wall_s = clock_wall_s();
+	if (u->handlers.on_state != NULL)
+		u->handlers.on_state(u->arg, state);
+}
+
+/* -- Sessions -- */
+
+void
+uplink_session_drop(struct uplink *u)
+{
+	if (u->tunnel == NULL)
+		return;
+	uplink_link_drop_all(u);
+	tunnel_tally_add(&u->counters.tally, tunnel_stats(u->tunnel));
+	tunnel_free(u->tunnel);
+	u->tunnel = NULL;
+	u->wanted[TUNNEL_UP] = u->wanted[TUNNEL_DOWN] = 0;
+	u->armed_us = CLOCK_NEVER;
+	event_del(&u->deadline);
+}
+
+static void
+exchange(struct uplink *u, enum uplink_phase phase, const uint8_t *body, size_t n)
+{
+	char *url = mem_printf("%svofw/1/open", u->url);
+
+	u->phase = phase;
+	uplink_http_exchange(u->http, url, body, n, NULL);
+	mem_free(url);
+}
+
+void
+uplink_session_open(struct uplink *u)
+{
+	uint8_t body[HANDSHAKE_BODY_MAX];
+	size_t n;
+
+	u->counters.uplink_handshakes++;
+	handshake_hello(&u->handshake, body, &n);
+	exchange(u, PHASE_HELLO, body, n);
+}
+
+void
+uplink_session_open_in(struct uplink *u, uint64_t wait_us)
+{
+	struct timeval tv = { (time_t)(wait_us / CLOCK_S), (suseconds_t)(wait_us % CLOCK_S) };
+
+	u->phase = PHASE_WAIT;
+	event_add(&u->retry, &tv);
+}
+
+static void
+retry(struct uplink *u)
+{
+	u->attempt++;
+	uplink_session_open_in(u,
+	    tunnel_backoff_us(u->attempt, RETRY_BASE_US, RETRY_CAP_US, &u->seed));
+}
+
+/*
+ * The session is of no use any more. At once when it had been good for long; otherwise something
+ * makes and breaks sessions in a row, and haste would only feed it.
+ */
+void
+uplink_session_renew(struct uplink *u)
+{
+	u->renew = false;
+	if (u->phase != PHASE_SESSION)
+		return;
+	if (u->up_us != 0 && clock_us() - u->up_us >= STABLE_US)
+		u->attempt = 0;
+	if (u->attempt++ == 0)
+		uplink_session_open(u);
+	else
+		uplink_session_open_in(u,
+		    tunnel_backoff_us(u->attempt, RETRY_BASE_US, RETRY_CAP_US, &u->seed));
+}
+
+static void
+adopt(struct uplink *u, const struct tunnel_grant *grant)
+{
+	bool restarted = grant->boot != u->boot;
+
+	uplink_session_drop(u);
+	uplink_set_state(u, TUNNEL_CONNECTING);
+	u->boot = grant->boot;
+	u->phase = PHASE_SESSION;
+	u->renew = false;
+	u->up_us = 0;
+	u->counters.uplink_sessions++;
+	log_info("uplink", "session %016llx with %s%s", (unsigned long long)grant->session, u->url,
+	    restarted && u->counters.uplink_sessions > 1 ? ", which has restarted" : "");
+	u->tunnel = tunnel_new(&u->cfg, &uplink_tunnel_handlers, u, grant, clock_us());
+	if (u->busy)
+		tunnel_set_busy(u->tunnel, true, clock_us());
+	if (u->handlers.on_session != NULL)
+		u->handlers.on_session(u->arg, grant, restarted);
+	u->more = true;
+}
+
+/* One side does not know the other's secret: an operator must act, and haste helps nobody. */
+static void
+no_secret(struct uplink *u, const char *verdict, const char *cause)
+{
+	char text[UPLINK_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "HRAS %s agent \"%s\": %s", verdict, u->handshake.agent,
+	    cause);
+	uplink_trouble(u, LOG_ERROR, text);
+	u->counters.uplink_refused++;
+	uplink_session_open_in(u,
+	    REFUSED_WAIT_US + tunnel_backoff_us(0, REFUSED_WAIT_US, REFUSED_WAIT_US, &u->seed));
+}
+
+static void
+opening_answered(struct uplink *u, const struct uplink_http_result *r)
+{
+	struct tunnel_grant grant;
+	uint8_t body[HANDSHAKE_BODY_MAX];
+	size_t n;
+	int err;
+
+	if (u->phase == PHASE_HELLO) {
+		err = handshake_respond(&u->handshake, r->body, r->body_len, body, &n);
+		if (err == 0) {
+			exchange(u, PHASE_RESPONSE, body, n);
+			return;
+		}
+	} else {
+		err = handshake_finish(&u->handshake, r->body, r->body_len, &grant);
+		if (err == 0) {
+			adopt(u, &grant);
+			explicit_bzero(&grant, sizeof(grant));
+			return;
+		}
+	}
+	if (err == ERR_AUTH) {
+		no_secret(u, "does not know the secret of",
+		    "another secret is set there, or this is not our HRAS");
+		return;
+	}
+	uplink_trouble(u, LOG_WARN,
+	    "HRAS's answer to the opening cannot be understood (another version?)");
+	retry(u);
+}
+
+void
+uplink_session_answered(struct uplink *u, const struct uplink_http_result *r)
+{
+	if (r->status == 403 && r->from_hras) {
+		no_secret(u, "refuses", "wrong secret or unknown agent");
+	} else if (r->cause[0] != '\0') {
+		uplink_trouble(u, LOG_WARN, r->cause);
+		retry(u);
+	} else {
+		opening_answered(u, r);
+	}
+}

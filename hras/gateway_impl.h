@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAS_GATEWAY_IMPL_H
+#define VOFW_HRAS_GATEWAY_IMPL_H
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "hras/gateway.h"
+#include "hras/gateway_http.h"
+#include "log/log.h"
+
+/*
+ * The inside of the gateway, for its own files:
+ *   gateway.c        the interface, the turn of the loop, the timers
+ *   gateway_agent.c  the table of agents, handshakes, sessions
+ *   gateway_flow.c   the streams of the tunnels and the requests that carry them
+ *
+ * Handlers of libmicrohttpd and of the tunnels only note what is to be done (gateway_mark); the
+ * turn does it, when neither of the two is on the stack.
+ */
+#define GATEWAY_SOURCES_N 64
+
+/* One HTTP request and the stream of the tunnel that it carries. */
+struct gateway_flow {
+	LIST_ENTRY(gateway_flow) link;
+	struct gateway_agent *agent;
+	struct tunnel_stream *stream;
+	struct gateway_request *request;
+	bool said_end; /* our own body down is over in order */
+	bool aborted;
+	enum tunnel_why why; /* when aborted */
+};
+LIST_HEAD(gateway_flows, gateway_flow);
+
+struct gateway_agent {
+	UT_hash_handle by_name, by_session;
+	TAILQ_ENTRY(gateway_agent) dirty_link;
+	struct gateway *gateway;
+	char name[HANDSHAKE_AGENT_MAX + 1];
+	char *secret; /* by which it was proved */
+	void *user;
+	uint64_t instance, session;
+	struct tunnel *tunnel; /* NULL: the session broke, the next handshake brings another */
+	struct gateway_flows flows;
+	bool busy;
+	bool dirty;  /* something was sent or received: to be flushed */
+	bool broken; /* the session is of no use any more */
+	struct event deadline;
+	uint64_t armed_us; /* when `deadline` fires */
+
+	enum tunnel_state state;
+	uint64_t since_wall_s, away_since_us;
+	uint64_t sessions_n;
+	unsigned rivals_n; /* new instances in a row, each soon after the one before */
+	uint64_t instance_us;
+	struct addr peer;
+	bool via_proxy;
+	const char *last_error;
+	uint64_t last_error_wall_s;
+};
+TAILQ_HEAD(gateway_agents, gateway_agent);
+
+struct gateway_counters {
+	uint64_t gateway_handshakes, gateway_sessions, gateway_refused, gateway_malformed_opens;
+	uint64_t gateway_agents, gateway_agents_gone;
+	uint64_t gateway_unknown_sessions, gateway_streams_refused;
+	uint64_t gateway_connections, gateway_connections_expired, gateway_requests;
+	uint64_t gateway_requests_refused, gateway_requests_oversized;
+	struct tunnel_stats tally;
+};
+
+/* Who failed to prove itself: one slot for many hosts, so that strangers cannot fill anything. */
+struct gateway_source {
+	struct addr addr;
+	uint64_t failures, last_us;
+	struct log_limit limit;
+};
+
+struct gateway {
+	struct event_base *base;
+	struct gateway_handlers handlers;
+	void *arg;
+	struct tunnel_cfg cfg;
+	uint64_t grace_us;
+	bool tls;
+	struct handshake_server *handshakes;
+	struct gateway_http *http[GATEWAY_LISTEN_MAX];
+	size_t http_n;
+	struct gateway_agent *by_name, *by_session;
+	struct gateway_agents dirty;
+	bool more;      /* something is to be done */
+	unsigned depth; /* > 0: inside libmicrohttpd, a tunnel or a handler: no turn may begin */
+	struct event turn, watch;
+	struct gateway_source sources[GATEWAY_SOURCES_N];
+	struct gateway_counters counters; /* tally: of the ended sessions */
+	struct gateway_counters shown;    /* all */
+};
+
+/* -- gateway.c -- */
+
+/* The agent's tunnel is to be flushed, or its `aborted` and `broken` to be looked at. */
+void gateway_mark(struct gateway_agent *a);
+void gateway_unmark(struct gateway_agent *a);
+void gateway_on_deadline(evutil_socket_t fd, short what, void *agent);
+
+/* -- gateway_agent.c -- */
+
+struct gateway_agent *gateway_find_name(struct gateway *g, const char *name);
+struct gateway_agent *gateway_find_session(struct gateway *g, uint64_t session);
+void gateway_set_state(struct gateway_agent *a, enum tunnel_state state);
+void gateway_session_drop(struct gateway_agent *a); /* its tunnel and all its requests */
+void gateway_agent_free(struct gateway_agent *a);
+void gateway_agent_gone(struct gateway_agent *a, const char *why); /* tells, and frees */
+/* As in gateway_http.h. */
+unsigned gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n);
+
+/* -- gateway_flow.c -- */
+
+extern const struct tunnel_handlers gateway_tunnel_handlers;
+void gateway_flow_close_aborted(struct gateway_agent *a);
+void gateway_flow_drop_all(struct gateway_agent *a); /* the tunnel is not told */
+/* As in gateway_http.h; `user` is the flow. */
+unsigned gateway_flow_accept(void *arg, struct gateway_request *r, const char *path, void **user);
+long gateway_flow_read(void *arg, void *user, uint8_t *out, size_t cap);
+bool gateway_flow_write(void *arg, void *user, const uint8_t *in, size_t n);
+void gateway_flow_gone(void *arg, void *user, bool orderly);
+
+#endif
