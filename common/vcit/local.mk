@@ -7,5 +7,6 @@ libvcit_a_SOURCES = \
 	common/vcit/leg.c \
 	common/vcit/offer.c \
 	common/vcit/row.c common/vcit/row.h \
+	common/vcit/state.c \
 	common/vcit/vcit.c common/vcit/vcit.h \
 	common/vcit/view.c

@@ -7,18 +7,6 @@
 #include "base/mem.h"
 #include "log/log.h"
 
-const char *
-vcit_state_str(enum vcit_state state)
-{
-	static const char *const name[] = { [VCIT_CALLING] = "calling",
-		[VCIT_RINGING] = "ringing",
-		[VCIT_UP] = "up",
-		[VCIT_HELD] = "held",
-		[VCIT_ENDING] = "ending" };
-
-	return name[state];
-}
-
 /* -- Dialogs -- */
 
 static void
