@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "sip/txn.h"
 
+#define RETRY_AFTER_S "5" /* seconds in a stateless 503 */
+
 struct sip_layer *
 sip_layer_new(struct timers *timers, const struct sip_layer_handlers *h, void *arg)
 {
@@ -216,6 +218,8 @@ sip_layer_respond_stateless(struct sip_layer *l, const struct sip_msg *req,
 		return; /* §17: nothing answers an ACK */
 	txn_tag(l, req, tag);
 	resp = sip_msg_response(req, status, reason, tag);
+	if (status == 503)
+		sip_msg_header_set(resp, "Retry-After", RETRY_AFTER_S); /* §21.5.4 */
 	txn_via_mark(resp, from);
 	to = txn_via_destination(resp, from);
 	send_once(l, resp, &to);

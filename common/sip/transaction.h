@@ -107,7 +107,7 @@ void sip_client_txn_disown(struct sip_client_txn *ct);
  * it is a request and `via` is not NULL. Takes over m. */
 void sip_layer_send_stateless(struct sip_layer *l, struct sip_msg *m,
     const struct sip_listener *via, const struct sip_flow *to);
-/* A stateless response to a request that came from `from` (§18.2.2). */
+/* A stateless response to a request that came from `from` (§18.2.2); a 503 says Retry-After. */
 void sip_layer_respond_stateless(struct sip_layer *l, const struct sip_msg *req,
     const struct sip_flow *from, int status, const char *reason);
 
