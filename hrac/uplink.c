@@ -322,6 +322,8 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->up_n = tunnel_streams_n(u->tunnel, TUNNEL_UP);
 	out->down_n = tunnel_streams_n(u->tunnel, TUNNEL_DOWN);
 	out->srtt_us = tunnel_srtt_us(u->tunnel);
+	out->bytes_sent = tunnel_stats(u->tunnel)->bytes_sent;
+	out->bytes_received = tunnel_stats(u->tunnel)->bytes_received;
 	out->session = tunnel_grant(u->tunnel)->session;
 }
 

@@ -94,6 +94,7 @@ struct uplink_facts {
 	unsigned up_n, down_n;      /* live streams of each direction */
 	uint64_t srtt_us;           /* 0 = not measured yet */
 	uint64_t session;           /* 0 = none */
+	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;        /* sessions after the first */
 };
 void uplink_facts(const struct uplink *u, struct uplink_facts *out);

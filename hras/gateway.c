@@ -400,6 +400,8 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->up_n = tunnel_streams_n(a->tunnel, TUNNEL_UP);
 	out->down_n = tunnel_streams_n(a->tunnel, TUNNEL_DOWN);
 	out->srtt_us = tunnel_srtt_us(a->tunnel);
+	out->bytes_sent = tunnel_stats(a->tunnel)->bytes_sent;
+	out->bytes_received = tunnel_stats(a->tunnel)->bytes_received;
 	out->session = a->session;
 }
 
