@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-sbin_PROGRAMS += hrac/hrac
-hrac_hrac_SOURCES = hrac/main.c
-
-noinst_LIBRARIES += libuplink.a
+# The inside agent. All but main.c are libraries, so that tests link what they test.
+noinst_LIBRARIES += libhrac.a libuplink.a
+libhrac_a_SOURCES = \
+	hrac/facts.c \
+	hrac/hrac.c hrac/hrac.h \
+	hrac/inside.h \
+	hrac/outage.c hrac/outage.h \
+	hrac/taught.c hrac/taught.h
 libuplink_a_SOURCES = \
 	hrac/uplink.c hrac/uplink.h hrac/uplink_impl.h \
 	hrac/uplink_cause.c hrac/uplink_cause.h \
@@ -10,3 +14,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_link.c \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
 	hrac/uplink_session.c
+
+sbin_PROGRAMS += hrac/hrac
+hrac_hrac_SOURCES = hrac/main.c
+hrac_hrac_LDADD = libhrac.a libuplink.a $(vofw_libs)

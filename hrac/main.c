@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stddef.h>
+
 #include "base/daemon.h"
-#include "base/err.h"
 #include "config/config.h"
-#include "log/log.h"
+#include "hrac/hrac.h"
 
 static int
 load(const char *file, void **conf)
 {
-	struct config_hrac *c;
+	struct config_hrac *c = NULL;
 	int err = config_load_hrac(file, &c);
 
-	if (err == 0)
-		*conf = c;
+	*conf = c;
 	return err;
 }
 
@@ -21,29 +21,20 @@ unload(void *conf)
 	config_free_hrac(conf);
 }
 
-static int
-start(struct event_base *base, void *conf, void **state)
-{
-	const struct config_hrac *c = conf;
-
-	(void)base;
-	(void)state;
-	log_set_level(c->log_level);
-	config_warn_hrac(c);
-	log_error("hrac", "this build has no services");
-	return ERR_UNSUPPORTED;
-}
-
 int
 main(int argc, char **argv)
 {
-	static const struct daemon hrac = {
+	static const struct daemon daemon = {
 		.name = "hrac",
-		.summary = "VoFW inside agent: carries the SIP and voice of a LAN's phones through HTTP to HRAS",
+		.summary =
+		    "The inside agent of VoFW: takes the phones of a LAN to HRAS, through the firewall.",
 		.load = load,
 		.unload = unload,
-		.start = start,
+		.start = hrac_start,
+		.reload = hrac_reload,
+		.stop = hrac_stop,
+		.free = hrac_free,
 	};
 
-	return daemon_main(&hrac, argc, argv);
+	return daemon_main(&daemon, argc, argv);
 }

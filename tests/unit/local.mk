@@ -6,6 +6,7 @@ unit_tests =
 
 include tests/unit/base.mk
 include tests/unit/tunnel.mk
+include tests/unit/hrac.mk
 include tests/unit/http.mk
 include tests/unit/sip.mk
 include tests/unit/proxy.mk

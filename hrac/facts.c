@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What HRAC shows on its status page. */
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "hrac/inside.h"
+#include "status/shape.h"
+#include "vcit/vcit.h"
+
+static uint64_t
+age_s(uint64_t since_wall_s)
+{
+	uint64_t now = clock_wall_s();
+
+	return since_wall_s != 0 && now > since_wall_s ? now - since_wall_s : 0;
+}
+
+static json_t *
+tunnel(struct hrac *h)
+{
+	struct uplink_facts f;
+
+	uplink_facts(h->uplink, &f);
+	return shape_tunnel(&(struct shape_tunnel){ .agent = h->conf->tunnel.agent,
+	    .state = tunnel_state_str(f.state),
+	    .transport = f.transport,
+	    .peer = f.peer,
+	    .connections = f.up_n + f.down_n,
+	    .rtt_us = f.srtt_us,
+	    .since_s = age_s(f.since_wall_s),
+	    .bytes_sent = f.bytes_sent,
+	    .bytes_received = f.bytes_received,
+	    .reconnects = f.reconnects,
+	    .last_error = f.last_error,
+	    .last_error_wall_s = f.last_error_wall_s });
+}
+
+static json_t *
+on_status(void *arg)
+{
+	struct hrac *h = arg;
+
+	return json_pack("{s:s, s:s, s:I, s:[o], s:i, s:i}", "role", "hrac", "version",
+	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
+	    "tunnels", tunnel(h), "calls", (int)taught_calls_n(h->taught), "registrations", 0);
+}
+
+static struct shape_direction
+direction(const struct media_leg *leg)
+{
+	struct media_stats s;
+
+	media_leg_stats(leg, &s);
+	return (struct shape_direction){ s.packets, s.lost, s.late_dropped, s.jitter_ms, s.mos };
+}
+
+static json_t *
+stream(const struct taught_leg *l)
+{
+	struct media_stats near;
+
+	media_leg_stats(l->socket, &near);
+	return shape_stream(&(struct shape_stream){ .kind = media_kind_str(l->kind),
+	    .inside = near.remote,
+	    .outside = l->far,
+	    .from_inside = direction(l->socket),
+	    .from_outside = direction(l->tunnel) });
+}
+
+struct listing {
+	struct hrac *h;
+	json_t *array;
+};
+
+static void
+on_call(void *arg, const struct taught_call *c)
+{
+	struct listing *list = arg;
+	const struct taught_leg *legs[TAUGHT_STREAMS_MAX];
+	size_t n = taught_legs(list->h->taught, c->number, legs, TAUGHT_STREAMS_MAX);
+	json_t *streams = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(streams, stream(legs[i]));
+	json_array_append_new(list->array,
+	    shape_call(&(struct shape_call){ .call_id = c->call_id,
+		.from = c->from,
+		.to = c->to,
+		.state = vcit_state_str((enum vcit_state)c->state),
+		.since_wall_s = c->since_wall_s,
+		.now_wall_s = clock_wall_s(),
+		.streams = streams }));
+}
+
+static json_t *
+on_calls(void *arg)
+{
+	struct listing list = { arg, json_array() };
+
+	taught_each_call(list.h->taught, on_call, &list);
+	return json_pack("{s:o}", "calls", list.array);
+}
+
+/* The registrar is HRAS's; HRAC keeps none. */
+static json_t *
+on_registrations(void *arg)
+{
+	(void)arg;
+	return json_pack("{s:[]}", "registrations");
+}
+
+static bool
+on_healthy(void *arg)
+{
+	struct hrac *h = arg;
+	struct uplink_facts f;
+
+	uplink_facts(h->uplink, &f);
+	return f.state == TUNNEL_UP_STATE;
+}
+
+static size_t
+on_metrics(void *arg, struct metric_set *out, size_t cap)
+{
+	struct hrac *h = arg;
+	const struct metric_set sets[] = { uplink_metrics(h->uplink),
+		sip_transport_metrics(h->transport), media_metrics(h->media),
+		outage_metrics(h->outage), hrac_metrics(h) };
+	size_t n = 0;
+
+	for (; n < sizeof(sets) / sizeof(sets[0]) && n < cap; n++)
+		out[n] = sets[n];
+	return n;
+}
+
+const struct status_source hrac_facts = { on_status, on_calls, on_registrations, on_healthy,
+	on_metrics };

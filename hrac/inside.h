@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAC_INSIDE_H
+#define VOFW_HRAC_INSIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/timers.h"
+#include "base/turn.h"
+#include "config/config.h"
+#include "hrac/outage.h"
+#include "hrac/taught.h"
+#include "hrac/uplink.h"
+#include "media/media.h"
+#include "sip/transport.h"
+#include "status/status.h"
+
+struct event_base;
+
+/* The parts of a running HRAC; private to hrac.c (the wiring) and facts.c (what it shows). */
+struct hrac {
+	struct event_base *base;
+	struct config_hrac *conf; /* owned */
+	struct uplink *uplink;
+	struct sip_transport *transport;
+	struct media *media;
+	struct taught *taught;
+	struct outage *outage;
+	struct status *status;
+	struct timers *timers;
+	struct turn *turn;
+	struct timer gone;  /* the tunnel is down for good when it runs */
+	struct timer quiet; /* an INVITE that led to no call no longer makes us busy */
+	uint64_t started_us;
+	uint64_t control_malformed;
+	uint32_t grace_s;    /* as HRAS told */
+	uint8_t *busy_ports; /* bitmap of the even ports that others hold */
+	size_t busy_ports_len;
+};
+
+struct metric_set hrac_metrics(const struct hrac *h);
+
+/* The source of HRAC's status page; its arg is the struct hrac. */
+extern const struct status_source hrac_facts;
+
+#endif
