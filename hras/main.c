@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stddef.h>
+
 #include "base/daemon.h"
-#include "base/err.h"
 #include "config/config.h"
-#include "log/log.h"
+#include "hras/hras.h"
 
 static int
 load(const char *file, void **conf)
 {
-	struct config_hras *c;
+	struct config_hras *c = NULL;
 	int err = config_load_hras(file, &c);
 
-	if (err == 0)
-		*conf = c;
+	*conf = c;
 	return err;
 }
 
@@ -21,29 +21,20 @@ unload(void *conf)
 	config_free_hras(conf);
 }
 
-static int
-start(struct event_base *base, void *conf, void **state)
-{
-	const struct config_hras *c = conf;
-
-	(void)base;
-	(void)state;
-	log_set_level(c->log_level);
-	config_warn_hras(c);
-	log_error("hras", "this build has no services");
-	return ERR_UNSUPPORTED;
-}
-
 int
 main(int argc, char **argv)
 {
-	static const struct daemon hras = {
+	static const struct daemon daemon = {
 		.name = "hras",
-		.summary = "VoFW outside agent: the SIP proxy and registrar at the far end of HTTP tunnels",
+		.summary =
+		    "The outside agent of VoFW: SIP proxy and registrar, and the other end of the tunnel.",
 		.load = load,
 		.unload = unload,
-		.start = start,
+		.start = hras_start,
+		.reload = hras_reload,
+		.stop = hras_stop,
+		.free = hras_free,
 	};
 
-	return daemon_main(&hras, argc, argv);
+	return daemon_main(&daemon, argc, argv);
 }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_HRAS_FACES_H
+#define VOFW_HRAS_FACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "hras/gateway.h"
+#include "sip/flow.h"
+#include "vcit/vcit.h"
+
+/*
+ * The inside faces: face n > 0 is the LAN of one agent, the same as long as HRAS runs. This file
+ * is the only one of HRAS that speaks control messages (docs/PROTOCOL.md, "Control"): what the SIP
+ * server and the call table want of an agent goes out by it, what agents say comes in by it.
+ */
+#define FACES_MAX 1024
+
+struct hras;
+
+struct face {
+	uint32_t number;
+	char *name;
+	struct gateway_agent *agent; /* NULL while away for good */
+	bool known;                  /* its CONTROL_AGENT came in this session */
+	struct sip_listener listen[SIP_LISTEN_MAX];
+	size_t listen_n;
+};
+
+struct faces {
+	struct face *face[FACES_MAX]; /* by number - 1; owned */
+	size_t n;
+	uint64_t control_malformed, control_unsendable; /* counters */
+};
+
+/* The gateway's handlers; arg is the struct hras. */
+extern const struct gateway_handlers faces_gateway_handlers;
+
+/* The call table's handlers; arg is the struct hras. */
+extern const struct vcit_handlers faces_vcit_handlers;
+
+void faces_clear(struct faces *f);
+
+/* A SIP message to a phone of an inside face. ERR_DOWN when its agent is away. */
+int faces_send_sip(struct hras *h, const struct sip_flow *to, uint64_t tag, const char *data,
+    size_t n);
+
+/* A packet to the leg of an inside face. */
+void faces_send_media(struct hras *h, uint32_t face, uint32_t channel, const uint8_t *data,
+    size_t n);
+
+/* The name of a face's agent; NULL for the outside and for unknown ones. */
+const char *faces_name(const struct faces *f, uint32_t face);
+
+struct metric_set faces_metrics(const struct faces *f);
+
+#endif

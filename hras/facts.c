@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What HRAS shows on its status page. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "hras/outside.h"
+#include "status/shape.h"
+
+static uint64_t
+age_s(uint64_t since_wall_s)
+{
+	uint64_t now = clock_wall_s();
+
+	return since_wall_s != 0 && now > since_wall_s ? now - since_wall_s : 0;
+}
+
+static json_t *
+tunnel(const struct gateway_facts *f)
+{
+	char peer[ADDR_STR_MAX];
+
+	return shape_tunnel(&(struct shape_tunnel){ .agent = f->agent,
+	    .state = tunnel_state_str(f->state),
+	    .transport = f->transport,
+	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
+	    .connections = f->up_n + f->down_n,
+	    .rtt_us = f->srtt_us,
+	    .since_s = age_s(f->since_wall_s),
+	    .bytes_sent = f->bytes_sent,
+	    .bytes_received = f->bytes_received,
+	    .reconnects = f->reconnects,
+	    .last_error = f->last_error,
+	    .last_error_wall_s = f->last_error_wall_s });
+}
+
+/* Every agent of the configuration has a row, also the one that never came. */
+static json_t *
+tunnels(struct hras *h)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < h->conf->agents_n; i++) {
+		const char *name = h->conf->agents[i].name;
+		const struct gateway_agent *a = gateway_agent_find(h->gateway, name);
+		struct gateway_facts f = { .agent = name, .state = TUNNEL_DOWN_STATE };
+
+		if (a != NULL)
+			gateway_agent_facts(a, &f);
+		json_array_append_new(array, tunnel(&f));
+	}
+	return array;
+}
+
+static json_t *
+on_status(void *arg)
+{
+	struct hras *h = arg;
+
+	return json_pack("{s:s, s:s, s:I, s:o, s:i, s:i}", "role", "hras", "version",
+	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
+	    "tunnels", tunnels(h), "calls", (int)vcit_calls_n(h->vcit), "registrations",
+	    (int)location_n(h->location));
+}
+
+static struct shape_direction
+direction(const struct media_stats *s)
+{
+	return (struct shape_direction){ s->packets, s->lost, s->late_dropped, s->jitter_ms,
+		s->mos };
+}
+
+static void
+on_call(void *arg, const struct vcit_call_view *c)
+{
+	json_t *array = arg, *streams = json_array();
+
+	for (size_t i = 0; i < c->streams_n; i++) {
+		const struct vcit_stream_view *s = &c->streams[i];
+
+		json_array_append_new(streams,
+		    shape_stream(&(struct shape_stream){ .kind = media_kind_str(s->kind),
+			.inside = s->inside,
+			.outside = s->outside,
+			.from_inside = direction(&s->from_inside),
+			.from_outside = direction(&s->from_outside) }));
+	}
+	json_array_append_new(array,
+	    shape_call(&(struct shape_call){ .call_id = c->call_id,
+		.from = c->from,
+		.to = c->to,
+		.state = vcit_state_str(c->state),
+		.caller_agent = c->caller_agent,
+		.callee_agent = c->callee_agent,
+		.since_wall_s = c->since_wall_s,
+		.now_wall_s = clock_wall_s(),
+		.streams = streams }));
+}
+
+static json_t *
+on_calls(void *arg)
+{
+	struct hras *h = arg;
+	json_t *array = json_array();
+
+	vcit_each(h->vcit, on_call, array);
+	return json_pack("{s:o}", "calls", array);
+}
+
+static void
+on_binding(void *arg, const struct binding *b)
+{
+	uint64_t now = clock_wall_s();
+	char source[ADDR_STR_MAX];
+
+	json_array_append_new(arg,
+	    json_pack("{s:s, s:s, s:s?, s:s, s:s, s:I, s:s?}", "aor", b->aor, "contact", b->contact,
+		"agent", b->agent, "source", addr_str(&b->flow.peer, source), "transport",
+		sip_proto_param(b->flow.proto), "expires_s",
+		(json_int_t)(b->expires_wall_s > now ? b->expires_wall_s - now : 0), "user_agent",
+		b->user_agent));
+}
+
+static json_t *
+on_registrations(void *arg)
+{
+	struct hras *h = arg;
+	json_t *array = json_array();
+
+	location_each(h->location, on_binding, array);
+	return json_pack("{s:o}", "registrations", array);
+}
+
+/* Healthy = every agent that is configured is here; with several, the page tells which is not. */
+static bool
+on_healthy(void *arg)
+{
+	struct hras *h = arg;
+
+	for (size_t i = 0; i < h->conf->agents_n; i++) {
+		const struct gateway_agent *a =
+		    gateway_agent_find(h->gateway, h->conf->agents[i].name);
+		struct gateway_facts f;
+
+		if (a == NULL)
+			return false;
+		gateway_agent_facts(a, &f);
+		if (f.state != TUNNEL_UP_STATE)
+			return false;
+	}
+	return h->conf->agents_n > 0;
+}
+
+static size_t
+on_metrics(void *arg, struct metric_set *out, size_t cap)
+{
+	struct hras *h = arg;
+	const struct metric_set sets[] = { gateway_metrics(h->gateway),
+		sip_transport_metrics(h->transport), location_metrics(h->location),
+		media_metrics(h->media), vcit_metrics(h->vcit), faces_metrics(&h->faces) };
+	size_t n = 0;
+
+	for (; n < sizeof(sets) / sizeof(sets[0]) && n < cap; n++)
+		out[n] = sets[n];
+	return n + sip_server_metrics(h->server, out + n, cap - n);
+}
+
+const struct status_source hras_facts = { on_status, on_calls, on_registrations, on_healthy,
+	on_metrics };
