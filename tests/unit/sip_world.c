@@ -257,6 +257,19 @@ world_is_silent(const struct world *w)
 	return w->out == NULL;
 }
 
+bool
+world_is_empty(const struct world *w)
+{
+	return w->out == NULL;
+}
+
+void
+world_drop_all(struct world *w)
+{
+	while (w->out != NULL)
+		sent_free(world_take(w));
+}
+
 struct sent *
 world_take(struct world *w)
 {

@@ -69,7 +69,9 @@ struct sent *world_take(struct world *w); /* the next sent message; asserts that
 /* ... and that it is this ("INVITE" or "180"), on that face. */
 struct sent *world_expect(struct world *w, const char *what, uint32_t face);
 void world_expect_dropped(struct world *w, const char *what, uint32_t face); /* and frees it */
-bool world_is_silent(const struct world *w);
+bool world_is_silent(const struct world *w); /* says what it is when not */
+bool world_is_empty(const struct world *w);
+void world_drop_all(struct world *w);
 
 /* -- Phones -- */
 
