@@ -62,7 +62,9 @@ dialog_new(struct row *row, const struct sip_relay *r)
 		.from = r->caller,
 		.to = r->from,
 		.caller = r->caller,
-		.branch = r->branch };
+		.branch = r->branch,
+		.wire_call_id = row->wire_call_id,
+		.natted = row->natted };
 	struct dialog *d = mem_zalloc(sizeof(*d));
 
 	d->to_tag = mem_strdup(sip_msg_to_tag(r->in));
@@ -179,6 +181,8 @@ vcit_row_new(struct call *call, const struct sip_relay *r, struct row **out)
 	row->transaction = mem_strdup(sip_msg_branch(r->in));
 	row->state = VCIT_CALLING;
 	row->direct = r->direct;
+	row->wire_call_id = mem_strdup(r->wire_call_id);
+	row->natted = r->natted;
 	row->invite_cseq = sip_msg_cseq(r->in);
 	LIST_INIT(&row->dialogs);
 	timer_init(&row->timer, vcit_row_on_timer, row);
@@ -216,6 +220,7 @@ vcit_row_free(struct row *row)
 	unlink_row(row);
 	mem_free(row->offer);
 	mem_free(row->transaction);
+	mem_free(row->wire_call_id);
 	mem_free(row);
 }
 

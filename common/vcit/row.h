@@ -133,7 +133,9 @@ struct row {
 	struct vcit *v;
 	struct call *call;
 	uint64_t branch;
-	char *transaction; /* branch of the caller's INVITE: the server transaction it came in */
+	char *wire_call_id; /* the Call-ID as the caller knows it ... */
+	bool natted;        /* ... and whether only its flow reaches it, not its Contact */
+	char *transaction;  /* branch of the caller's INVITE: the server transaction it came in */
 	enum vcit_state state;
 	bool direct; /* goes around the pair: no legs */
 	bool doomed; /* cannot be completed any more: the next response is refused */
