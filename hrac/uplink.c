@@ -153,12 +153,13 @@ static const struct uplink_http_handlers http_handlers = {
 static int
 check_url(const char *url)
 {
-	if (url != NULL &&
-	    (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0) &&
-	    strchr(url, '?') == NULL && strchr(url, '#') == NULL)
+	/* A user and a password in it would come into the log. */
+	if (url != NULL && strpbrk(url, "@?#") == NULL &&
+	    (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0))
 		return 0;
-	log_error("uplink", "tunnel.url is \"%s\", expected http://host[:port]/ or https://...",
-	    url == NULL ? "" : url);
+	log_error("uplink",
+	    "tunnel.url must be http://host[:port]/ or https://host[:port]/, with "
+	    "nothing but a path behind it");
 	return ERR_MALFORMED;
 }
 

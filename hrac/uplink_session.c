@@ -19,9 +19,16 @@
 void
 uplink_trouble(struct uplink *u, enum log_level level, const char *cause)
 {
+	char *c;
+
 	u->counters.uplink_failures++;
 	u->last_error_wall_s = clock_wall_s();
 	snprintf(u->last_error, sizeof(u->last_error), "%s", cause);
+	/* It may quote what a stranger sent, and is shown to people. */
+	for (c = u->last_error; *c != '\0'; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
 	if (strcmp(u->cause, u->last_error) == 0)
 		return;
 	memcpy(u->cause, u->last_error, sizeof(u->cause));

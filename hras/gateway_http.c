@@ -18,9 +18,10 @@
 #include "log/log.h"
 
 #define CONNECTIONS_MAX 8192
-#define CONNECTION_MEMORY 65536 /* holds the largest write of a body down */
-#define READ_MIN 2048           /* least room for on_read */
-#define RUNS_MAX 4 /* of libmicrohttpd in a turn, before other events of the loop get theirs */
+#define CONNECTION_MEMORY 65536
+#define READ_MIN 2048  /* least room for on_read */
+#define READ_MAX 16384 /* what waits here has left the tunnel's hands and ages unseen */
+#define RUNS_MAX 4     /* of libmicrohttpd in a turn, before other events of the loop get theirs */
 #define VAIN_MAX_MS 16
 #define OPEN_CAP HANDSHAKE_BODY_MAX
 
@@ -105,7 +106,7 @@ on_content(void *arg, uint64_t position, char *out, size_t cap)
 	if (r->closing || cap < READ_MIN)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	h->called = true;
-	n = h->handlers.on_read(h->arg, r->user, (uint8_t *)out, cap);
+	n = h->handlers.on_read(h->arg, r->user, (uint8_t *)out, cap < READ_MAX ? cap : READ_MAX);
 	if (n == GATEWAY_HTTP_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (n == 0) {

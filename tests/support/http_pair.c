@@ -134,7 +134,7 @@ on_secret(void *arg, const char *agent)
 {
 	struct http_pair *p = arg;
 
-	return strcmp(agent, "office") == 0 ? p->secret : NULL;
+	return strcmp(agent, "office") == 0 || strcmp(agent, "branch") == 0 ? p->secret : NULL;
 }
 
 static void
@@ -270,7 +270,7 @@ http_pair_wait(struct http_pair *p, http_pair_cond *cond, void *arg, unsigned ms
 	struct event *ev = event_new(p->base, -1, EV_PERSIST, on_tick, NULL);
 
 	event_add(ev, &tick);
-	while (!cond(arg) && clock_us() < until_us)
+	for (; !cond(arg) && clock_us() < until_us; p->loops_n++)
 		event_base_loop(p->base, EVLOOP_ONCE);
 	event_free(ev);
 	return cond(arg);

@@ -28,12 +28,13 @@ struct http_pair {
 	struct gateway_config gateway_config;
 	struct uplink *uplink;
 	struct uplink_config uplink_config;
-	const char *secret; /* that HRAS knows for the agent "office" */
+	const char *secret; /* that HRAS knows for "office" and "branch" */
 
 	struct gateway_agent *agent; /* between its first on_session and on_gone */
 	unsigned agent_sessions_n, agent_fresh_n, agent_gone_n;
 	unsigned uplink_sessions_n, uplink_restarted_n;
 	struct http_inbox up, down; /* came at the gateway, at the uplink */
+	unsigned loops_n; /* turns of the loop while waiting: 200 a second, and what happens */
 	uint32_t up_sent, down_sent, up_media_sent, down_media_sent;
 };
 

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "log/log.h"
 #include "tests/support/http_pair.h"
 #include "tests/support/tcp_forwarder.h"
 #include "tests/support/tls_ca.h"
@@ -72,6 +73,32 @@ assert_all_come(struct http_pair *p, unsigned ms)
 	assert_clean(p);
 }
 
+struct search {
+	const char *words;
+	unsigned found_n;
+};
+
+static void
+on_log_line(void *arg, uint64_t wall_s, enum log_level level, const char *component,
+    const char *text)
+{
+	struct search *s = arg;
+
+	(void)wall_s;
+	(void)level;
+	(void)component;
+	s->found_n += strstr(text, s->words) != NULL;
+}
+
+static unsigned
+logged_n(const char *words)
+{
+	struct search s = { words, 0 };
+
+	log_recent(on_log_line, &s);
+	return s.found_n;
+}
+
 /* -- Opening a session -- */
 
 static void
@@ -84,7 +111,9 @@ a_session_opens_and_one_pair_stands_while_no_call_is_up(void **state)
 	(void)state;
 	start(&p);
 	assert_up(&p);
-	http_pair_sleep(&p, 500);
+	p.loops_n = 0;
+	http_pair_sleep(&p, 1000);
+	assert_true(p.loops_n < 300); /* nothing spins */
 	uplink_facts(p.uplink, &u);
 	gateway_agent_facts(p.agent, &g);
 	assert_int_equal(u.up_n, 1);
@@ -165,6 +194,9 @@ a_wrong_secret_is_refused_named_and_not_tried_again_at_once(void **state)
 	p.uplink_config.secret = "herring";
 	http_pair_start_uplink(&p);
 	assert_refused_once(&p);
+	assert_true(logged_n("office") > 0);
+	assert_int_equal(logged_n("herring"), 0);
+	assert_int_equal(logged_n("swordfish"), 0);
 	http_pair_free(&p);
 }
 
@@ -251,6 +283,76 @@ rotation_by_few_bytes_loses_nothing(void **state)
 	assert_int_equal(p.agent_sessions_n, 1);
 	assert_int_equal(http_pair_metric(uplink_metrics(p.uplink), "tunnel_streams_cut"), 0);
 	assert_int_equal(http_pair_metric(gateway_metrics(p.gateway), "tunnel_streams_cut"), 0);
+	http_pair_free(&p);
+}
+
+/* Another agent, which only counts what comes. */
+static unsigned branch_came_n;
+
+static void
+on_branch_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
+{
+	(void)arg;
+	assert_int_equal(type, 3);
+	assert_int_equal(n, 6);
+	assert_memory_equal(data, "branch", n);
+	branch_came_n++;
+}
+
+static bool
+branch_is_up(void *arg)
+{
+	struct gateway_agent *a = gateway_agent_find(((struct http_pair *)arg)->gateway, "branch");
+	struct gateway_facts g;
+
+	if (a == NULL)
+		return false;
+	gateway_agent_facts(a, &g);
+	return g.state == TUNNEL_UP_STATE;
+}
+
+static bool
+branch_got_ten(void *arg)
+{
+	(void)arg;
+	return branch_came_n == 10;
+}
+
+static void
+two_agents_at_two_addresses_do_not_hear_each_other(void **state)
+{
+	static const struct uplink_handlers handlers = { .on_reliable = on_branch_reliable };
+	struct uplink_config config = { .agent = "branch", .secret = "swordfish" };
+	struct gateway_agent *office, *branch;
+	char text[ADDR_STR_MAX], *url;
+	struct addr second;
+	struct http_pair p;
+	struct uplink *u;
+	unsigned i;
+
+	(void)state;
+	http_pair_init(&p);
+	assert_int_equal(addr_parse("[::1]:0", 0, &p.gateway_config.listen[1]), 0);
+	p.gateway_config.listen_n = 2;
+	http_pair_start_gateway(&p);
+	second = gateway_addr(p.gateway, 1);
+	url = mem_printf("http://%s/", addr_str(&second, text));
+	http_pair_start_uplink(&p);
+	assert_up(&p);
+	office = p.agent;
+	config.url = url;
+	assert_int_equal(uplink_new(p.base, &config, &handlers, NULL, &u), 0);
+	assert_true(http_pair_wait(&p, branch_is_up, &p, SOON_MS));
+	p.agent = office; /* its last on_session was the other's */
+	branch = gateway_agent_find(p.gateway, "branch");
+	assert_ptr_not_equal(branch, office);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(gateway_send(branch, 3, "branch", 6), 0);
+	http_pair_send(&p, 10);
+	assert_true(http_pair_wait(&p, branch_got_ten, NULL, SOON_MS));
+	assert_all_come(&p, SOON_MS);
+	uplink_free(u);
+	mem_free(url);
 	http_pair_free(&p);
 }
 
@@ -526,6 +628,46 @@ what_stands_in_the_way_is_named(void **state)
 	http_pair_free(&p);
 }
 
+static bool
+failed_thrice(void *arg)
+{
+	struct http_pair *p = arg;
+
+	return http_pair_metric(uplink_metrics(p->uplink), "uplink_failures") >= 3;
+}
+
+static void
+a_failure_that_goes_on_is_told_once(void **state)
+{
+	struct http_pair p;
+
+	(void)state;
+	http_pair_init(&p);
+	p.uplink_config.url = "http://127.0.0.1:9/told-once/";
+	http_pair_start_uplink(&p);
+	assert_true(http_pair_wait(&p, failed_thrice, &p, 3 * SOON_MS));
+	assert_int_equal(logged_n("told-once"), 1);
+	http_pair_free(&p);
+}
+
+static void
+two_boxes_under_one_name_are_told_of(void **state)
+{
+	struct http_pair p;
+	unsigned i;
+
+	(void)state;
+	start(&p);
+	for (i = 0; i < 4; i++) {
+		assert_up(&p);
+		assert_int_equal(logged_n("do two boxes use its name?"), i == 3);
+		http_pair_stop_uplink(&p);
+		http_pair_start_uplink(&p);
+		p.agent = NULL;
+	}
+	http_pair_free(&p);
+}
+
 /* A web server of one answer. */
 struct liar {
 	struct event *listener, *client;
@@ -631,6 +773,8 @@ a_configuration_that_cannot_work_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
+	config.url = "http://user:password@h/";
+	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
 	config.url = "http://h/?q";
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
 	memset(name, 'a', sizeof(name));
@@ -639,6 +783,66 @@ a_configuration_that_cannot_work_is_refused(void **state)
 	config.agent = name;
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_TOO_BIG);
 	event_base_free(base);
+}
+
+/* A raw client of the gateway. */
+struct raw {
+	struct event *ev;
+	int fd;
+	char answer[2048];
+	size_t answer_len;
+	bool closed;
+};
+
+static void
+on_raw(evutil_socket_t fd, short what, void *arg)
+{
+	struct raw *r = arg;
+	ssize_t n;
+
+	(void)what;
+	n = recv(fd, r->answer + r->answer_len, sizeof(r->answer) - 1 - r->answer_len, 0);
+	if (n > 0) {
+		r->answer_len += (size_t)n;
+		return;
+	}
+	r->closed = true;
+	event_del(r->ev);
+}
+
+static void
+raw_open(struct raw *r, struct http_pair *p, const void *bytes, size_t n)
+{
+	struct addr *a = &p->gateway_config.listen[0];
+
+	memset(r, 0, sizeof(*r));
+	r->fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(r->fd, &a->u.sa, addr_len(a)), 0);
+	r->ev = event_new(p->base, r->fd, EV_READ | EV_PERSIST, on_raw, r);
+	event_add(r->ev, NULL);
+	if (n > 0)
+		assert_int_equal(send(r->fd, bytes, n, MSG_NOSIGNAL), n);
+}
+
+static void
+raw_close(struct raw *r)
+{
+	event_free(r->ev);
+	close(r->fd);
+}
+
+static bool
+raw_is_over(void *arg)
+{
+	struct raw *r = arg;
+
+	return r->closed || strstr(r->answer, "\r\n\r\n") != NULL;
+}
+
+static bool
+raw_is_closed(void *arg)
+{
+	return ((struct raw *)arg)->closed;
 }
 
 /* -- TLS -- */
@@ -701,6 +905,36 @@ a_certificate_of_another_authority_is_refused_with_the_reason(void **state)
 	tls_ca_free(&other);
 }
 
+static void
+strangers_who_begin_a_tls_handshake_and_stop_do_not_keep_us_busy(void **state)
+{
+	static const unsigned char beginning[] = { 22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3 };
+	struct http_pair p;
+	struct tls_ca ca;
+	struct raw r[8];
+	size_t i;
+
+	(void)state;
+	tls_ca_make(&ca);
+	http_pair_init(&p);
+	p.gateway_config.certificate = ca.certificate;
+	p.gateway_config.key = ca.key;
+	p.uplink_config.ca = ca.file;
+	http_pair_start_gateway(&p);
+	for (i = 0; i < 8; i++)
+		raw_open(&r[i], &p, beginning, i % 2 == 0 ? sizeof(beginning) : 0);
+	http_pair_start_uplink(&p);
+	assert_up(&p);
+	http_pair_sleep(&p, 200);
+	p.loops_n = 0;
+	http_pair_sleep(&p, 1000);
+	assert_true(p.loops_n < 400);
+	for (i = 0; i < 8; i++)
+		raw_close(&r[i]);
+	http_pair_free(&p);
+	tls_ca_free(&ca);
+}
+
 /* -- The gateway alone -- */
 
 static void
@@ -723,66 +957,6 @@ a_port_in_use_and_a_bad_certificate_fail_the_start(void **state)
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_MALFORMED);
 	close(fd);
 	event_base_free(base);
-}
-
-/* A raw client of the gateway. */
-struct raw {
-	struct event *ev;
-	int fd;
-	char answer[2048];
-	size_t answer_len;
-	bool closed;
-};
-
-static void
-on_raw(evutil_socket_t fd, short what, void *arg)
-{
-	struct raw *r = arg;
-	ssize_t n;
-
-	(void)what;
-	n = recv(fd, r->answer + r->answer_len, sizeof(r->answer) - 1 - r->answer_len, 0);
-	if (n > 0) {
-		r->answer_len += (size_t)n;
-		return;
-	}
-	r->closed = true;
-	event_del(r->ev);
-}
-
-static void
-raw_open(struct raw *r, struct http_pair *p, const void *bytes, size_t n)
-{
-	struct addr *a = &p->gateway_config.listen[0];
-
-	memset(r, 0, sizeof(*r));
-	r->fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(r->fd, &a->u.sa, addr_len(a)), 0);
-	r->ev = event_new(p->base, r->fd, EV_READ | EV_PERSIST, on_raw, r);
-	event_add(r->ev, NULL);
-	if (n > 0)
-		assert_int_equal(send(r->fd, bytes, n, MSG_NOSIGNAL), n);
-}
-
-static void
-raw_close(struct raw *r)
-{
-	event_free(r->ev);
-	close(r->fd);
-}
-
-static bool
-raw_is_over(void *arg)
-{
-	struct raw *r = arg;
-
-	return r->closed || strstr(r->answer, "\r\n\r\n") != NULL;
-}
-
-static bool
-raw_is_closed(void *arg)
-{
-	return ((struct raw *)arg)->closed;
 }
 
 static void
@@ -954,6 +1128,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(frames_pass_both_ways_in_order_and_media_at_most_once),
 		cmocka_unit_test(a_frame_sent_before_any_session_is_refused_and_after_it_waits),
 		cmocka_unit_test(rotation_by_few_bytes_loses_nothing),
+		cmocka_unit_test(two_agents_at_two_addresses_do_not_hear_each_other),
 		cmocka_unit_test(cut_connections_cost_no_reliable_frame_and_no_session),
 		cmocka_unit_test(a_network_that_swallows_all_is_noticed_and_left_behind),
 		cmocka_unit_test(late_bytes_still_arrive_in_order),
@@ -964,10 +1139,13 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_garbled_connection_is_closed_and_counted_and_the_rest_goes_on),
 		cmocka_unit_test(both_ends_may_end_in_the_midst_of_traffic),
 		cmocka_unit_test(what_stands_in_the_way_is_named),
+		cmocka_unit_test(a_failure_that_goes_on_is_told_once),
+		cmocka_unit_test(two_boxes_under_one_name_are_told_of),
 		cmocka_unit_test(an_answer_that_is_not_of_hras_is_named),
 		cmocka_unit_test(a_configuration_that_cannot_work_is_refused),
 		cmocka_unit_test(tls_is_verified_by_the_authority_given),
 		cmocka_unit_test(a_certificate_of_another_authority_is_refused_with_the_reason),
+		cmocka_unit_test(strangers_who_begin_a_tls_handshake_and_stop_do_not_keep_us_busy),
 		cmocka_unit_test(a_port_in_use_and_a_bad_certificate_fail_the_start),
 		cmocka_unit_test(requests_that_are_none_of_ours_get_a_plain_refusal),
 		cmocka_unit_test(an_open_request_that_is_too_long_is_cut_off),
