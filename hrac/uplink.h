@@ -89,13 +89,13 @@ struct uplink_facts {
 	const char *transport;  /* "http", "https", "http via proxy", "https via proxy" */
 	const char *peer;       /* "192.0.2.1:80" of the last connection (the proxy's), or "-" */
 	const char *last_error; /* why the link failed last, in plain words; "" = never */
-	uint64_t last_error_wall_s; /* 0 = never */
-	uint64_t since_wall_s;      /* when the present state began */
-	unsigned up_n, down_n;      /* live streams of each direction */
-	uint64_t srtt_us;           /* 0 = not measured yet */
-	uint64_t session;           /* 0 = none */
+	uint64_t last_error_wall_s;          /* 0 = never */
+	uint64_t since_wall_s;               /* when the present state began */
+	unsigned up_n, down_n;               /* live streams of each direction */
+	uint64_t srtt_us;                    /* 0 = not measured yet */
+	uint64_t session;                    /* 0 = none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
-	uint64_t reconnects;        /* sessions after the first */
+	uint64_t reconnects;                 /* sessions after the first */
 };
 void uplink_facts(const struct uplink *u, struct uplink_facts *out);
 

@@ -117,7 +117,7 @@ struct gateway_facts {
 	uint64_t srtt_us;           /* 0 = not measured yet */
 	uint64_t session;
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
-	uint64_t reconnects; /* sessions after the first */
+	uint64_t reconnects;                 /* sessions after the first */
 };
 typedef void gateway_facts_cb(void *arg, const struct gateway_facts *facts);
 /* Calls cb for each agent, in no order. */

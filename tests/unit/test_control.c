@@ -336,7 +336,8 @@ values_outside_their_range_are_malformed(void **state)
 	/* The frames around those values are good ones. */
 	assert_int_equal(decode_copy(CONTROL_SIP, (const uint8_t *)"\0\7\0\4\1\2\3\4\0\1\0x", 12),
 	    0);
-	assert_int_equal(decode_copy(CONTROL_LEG, (const uint8_t *)"\1\1\0\0\0\2\0\0\0\7\0", 11), 0);
+	assert_int_equal(decode_copy(CONTROL_LEG, (const uint8_t *)"\1\1\0\0\0\2\0\0\0\7\0", 11),
+	    0);
 	assert_int_equal(decode_copy(CONTROL_AGENT, (const uint8_t *)"\0\0\4\1\2\3\4\0\0\0\2\0\3\0",
 			     14),
 	    0);
