@@ -75,7 +75,7 @@ silent_since_us(const struct tunnel_stream *s)
 	if (s->phase == STREAM_RETIRING || s->phase == STREAM_ENDED)
 		return s->ending_us;
 	if (s->writes)
-		return s->u.w.waiting_since_us;
+		return s->u.w.path.waiting_us;
 	return s->heard_us != 0 ? s->heard_us : s->opened_us;
 }
 

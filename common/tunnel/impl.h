@@ -20,10 +20,12 @@
  * streams the client wants, and which it lets go).
  */
 
-#define STREAMS_MAX 128  /* a direction: 64 and their replacements */
-#define BATCHES_MAX 4096 /* made and not yet given out */
-#define MARKS_N 256      /* batches of a stream whose ends are remembered; a power of two */
-#define SEEN_N 65536     /* media numbers that are told from duplicates; a power of two */
+#define STREAMS_MAX 128   /* a direction: 64 and their replacements */
+#define BATCHES_MAX 4096  /* made and not yet given out */
+#define POOL_MAX 512      /* of them kept for use when they are free */
+#define SWEEP_US 20000ULL /* between two searches for voice that is too old */
+#define MARKS_N 256       /* batches of a stream whose ends are remembered; a power of two */
+#define SEEN_N 65536      /* media numbers that are told from duplicates; a power of two */
 #define ACK_DELAY_US 20000ULL
 #define ACK_EVERY_N 8      /* batches that want an acknowledgement, then it does not wait */
 #define KIND_RESERVED 0xf0 /* reliable frames of the tunnel's own, from here on */
@@ -42,7 +44,6 @@ struct batch {
 	enum batch_kind kind;
 	uint64_t made_us;
 	uint32_t media_base, media_n; /* numbers of the media frames inside */
-	size_t avoid_serial;          /* BATCH_RELIABLE: not again on this stream, if possible */
 	size_t len, queued_len;
 	uint8_t body[FRAME_BODY_MAX];
 };
@@ -65,10 +66,9 @@ struct stream_writer { /* of a stream that this end writes */
 	bool ping_queued;
 	uint64_t sent_n, sent_bytes; /* batches; bytes of them */
 	uint64_t acked_n, acked_bytes;
-	uint64_t wanting_n;        /* the number of batches up to the last wanting one */
-	uint64_t marks[MARKS_N];   /* sent_bytes after batch i, at i % MARKS_N */
-	uint64_t waiting_since_us; /* for an acknowledgement; CLOCK_NEVER = none is due */
-	uint64_t written_us;       /* when something went out, or was asked to, last */
+	uint64_t wanting_n;      /* the number of batches up to the last wanting one */
+	uint64_t marks[MARKS_N]; /* sent_bytes after batch i, at i % MARKS_N */
+	uint64_t written_us;     /* when something went out, or was asked to, last */
 };
 
 struct stream_reader { /* of a stream that this end reads */
@@ -123,8 +123,9 @@ struct tunnel {
 	struct batch *gathering;   /* the media batch that takes frames */
 	struct batch_queue closed; /* full, not yet given to a stream */
 	struct batch_queue pool;   /* free ones */
-	size_t batches_n;          /* that exist */
-	uint32_t media_next;       /* number of the next media frame; 24 bits count */
+	size_t batches_n, pool_n;  /* that exist; that are free */
+	uint64_t swept_us;
+	uint32_t media_next; /* number of the next media frame; 24 bits count */
 	struct reliable_tx tx;
 
 	/* In. */

@@ -8,23 +8,62 @@
 
 /* From the frames to the bytes: batches, which stream they go to, and what is written of them. */
 
+static bool
+too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us)
+{
+	return b->kind == BATCH_MEDIA && now_us - b->made_us > t->cfg.media_max_age_us;
+}
+
+/*
+ * Voice that is too old waits only to be dropped when its stream moves again; but when that takes
+ * up all the room there is, what is still young would be refused.
+ */
+static void
+drop_old(struct tunnel *t, uint64_t now_us)
+{
+	if (now_us - t->swept_us < SWEEP_US)
+		return;
+	t->swept_us = now_us;
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
+		struct stream_writer *w = &t->streams[t->writes][i]->u.w;
+		struct batch_queue kept = STAILQ_HEAD_INITIALIZER(kept);
+		struct batch *b;
+
+		while ((b = STAILQ_FIRST(&w->queue)) != NULL) {
+			STAILQ_REMOVE_HEAD(&w->queue, next);
+			if (!too_old(t, b, now_us)) {
+				STAILQ_INSERT_TAIL(&kept, b, next);
+				continue;
+			}
+			w->queued_bytes -= b->queued_len;
+			w->queued_wanting_n--;
+			t->stats.media_late_dropped += b->media_n;
+			batch_free(t, b);
+		}
+		STAILQ_CONCAT(&w->queue, &kept);
+	}
+}
+
 struct batch *
 batch_new(struct tunnel *t, enum batch_kind kind, uint64_t now_us)
 {
-	struct batch *b = STAILQ_FIRST(&t->pool);
+	struct batch *b;
 
-	if (b != NULL)
+	if (STAILQ_EMPTY(&t->pool) && t->batches_n == BATCHES_MAX)
+		drop_old(t, now_us);
+	b = STAILQ_FIRST(&t->pool);
+	if (b != NULL) {
 		STAILQ_REMOVE_HEAD(&t->pool, next);
-	else if (t->batches_n == BATCHES_MAX)
-		return NULL;
-	else {
+		t->pool_n--;
+	} else if (t->batches_n < BATCHES_MAX) {
 		b = mem_alloc(sizeof(*b));
 		t->batches_n++;
+	} else {
+		return NULL;
 	}
 	b->kind = kind;
 	b->made_us = now_us;
 	b->media_n = 0;
-	b->avoid_serial = 0;
 	b->len = 0;
 	return b;
 }
@@ -34,7 +73,14 @@ batch_free(struct tunnel *t, struct batch *b)
 {
 	if (b->kind == BATCH_ACK)
 		t->ack_queued = false;
+	/* What a stall made us take is given back after it. */
+	if (t->pool_n >= POOL_MAX) {
+		t->batches_n--;
+		mem_free(b);
+		return;
+	}
 	STAILQ_INSERT_HEAD(&t->pool, b, next);
+	t->pool_n++;
 }
 
 static bool
@@ -51,7 +97,7 @@ path_follows(struct stream_writer *w)
 
 	w->path.outstanding = idle ? 0 : w->queued_bytes + w->sent_bytes - w->acked_bytes;
 	if (idle)
-		w->waiting_since_us = CLOCK_NEVER;
+		w->path.waiting_us = CLOCK_NEVER;
 }
 
 void
@@ -65,14 +111,14 @@ batch_give(struct tunnel_stream *s, struct batch *b, uint64_t now_us)
 	w->path.used_us = now_us;
 	if (wanting(b)) {
 		w->queued_wanting_n++;
-		if (w->waiting_since_us == CLOCK_NEVER)
-			w->waiting_since_us = now_us;
+		if (w->path.waiting_us == CLOCK_NEVER)
+			w->path.waiting_us = now_us;
 	}
 	path_follows(w);
 }
 
 static struct tunnel_stream *
-choose(struct tunnel *t, size_t avoid_serial)
+choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
 {
 	enum tunnel_dir dir = t->writes;
 	size_t avoid = SCHED_NONE, i;
@@ -80,7 +126,7 @@ choose(struct tunnel *t, size_t avoid_serial)
 	for (i = 0; avoid_serial != 0 && i < t->streams_n[dir]; i++)
 		if (t->streams[dir][i]->serial == avoid_serial)
 			avoid = i;
-	i = sched_choose(t->paths, t->streams_n[dir], avoid);
+	i = sched_choose(t->paths, t->streams_n[dir], avoid, now_us);
 	return i == SCHED_NONE ? NULL : t->streams[dir][i];
 }
 
@@ -91,7 +137,7 @@ output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 
 	t->pinged_us = now_us;
 	if (s == NULL)
-		s = choose(t, 0);
+		s = choose(t, 0, now_us);
 	if (s == NULL)
 		return;
 	/* A stalled stream needs no pile of questions. */
@@ -113,7 +159,7 @@ output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint
 	if (w->sent_n - batches_n < MARKS_N)
 		w->acked_bytes = w->marks[batches_n % MARKS_N];
 	w->acked_n = batches_n;
-	w->waiting_since_us = now_us;
+	w->path.waiting_us = now_us;
 	w->path.heard_us = now_us;
 	path_follows(w);
 	stream_heard(t, s, now_us);
@@ -141,7 +187,7 @@ flush_media(struct tunnel *t, uint64_t now_us)
 		t->gathering = NULL;
 	}
 	while ((b = STAILQ_FIRST(&t->closed)) != NULL) {
-		struct tunnel_stream *s = choose(t, 0);
+		struct tunnel_stream *s = choose(t, 0, now_us);
 
 		STAILQ_REMOVE_HEAD(&t->closed, next);
 		if (s != NULL) {
@@ -193,7 +239,7 @@ flush_reliable(struct tunnel *t, uint64_t now_us)
 	struct reliable_fragment *f, *last = NULL;
 
 	while ((f = reliable_tx_next(&t->tx, last)) != NULL) {
-		struct tunnel_stream *s = choose(t, f->last_serial);
+		struct tunnel_stream *s = choose(t, f->last_serial, now_us);
 		struct batch *b;
 
 		if (s == NULL)
@@ -214,7 +260,7 @@ flush_acks(struct tunnel *t, uint64_t now_us)
 
 	if (t->ack_us > now_us || t->ack_queued)
 		return;
-	s = choose(t, 0);
+	s = choose(t, 0, now_us);
 	b = s == NULL ? NULL : batch_new(t, BATCH_ACK, now_us);
 	if (b == NULL)
 		return;
@@ -312,7 +358,7 @@ pointless(struct tunnel *t, const struct batch *b, uint64_t now_us)
 {
 	if (b->kind == BATCH_ACK)
 		return t->ack_us == CLOCK_NEVER && !t->pong_owed;
-	if (b->kind != BATCH_MEDIA || now_us - b->made_us <= t->cfg.media_max_age_us)
+	if (!too_old(t, b, now_us))
 		return false;
 	t->stats.media_late_dropped += b->media_n;
 	return true;

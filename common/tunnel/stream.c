@@ -22,7 +22,7 @@ writer_init(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	s->u.w.path.open = true;
 	paths_follow(t);
 	STAILQ_INIT(&s->u.w.queue);
-	s->u.w.waiting_since_us = CLOCK_NEVER;
+	s->u.w.path.waiting_us = CLOCK_NEVER;
 	/* The first thing said is a question, so that both ends soon know that the way is open. */
 	output_ping(t, s, now_us);
 }

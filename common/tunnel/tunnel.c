@@ -101,13 +101,16 @@ tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t
 	return err;
 }
 
+/* A batch has one age, that of its first frame: the others are at most so much younger. */
+#define GATHER_US (1 * CLOCK_MS)
+
 /* The batch that has room for a frame of `len` bytes. */
 static struct batch *
 gather(struct tunnel *t, size_t len, uint64_t now_us)
 {
 	struct batch *b = t->gathering;
 
-	if (b != NULL && (b->len + len > FRAME_BODY_FILL || b->made_us != now_us)) {
+	if (b != NULL && (b->len + len > FRAME_BODY_FILL || now_us - b->made_us > GATHER_US)) {
 		STAILQ_INSERT_TAIL(&t->closed, b, next);
 		b = t->gathering = NULL;
 	}

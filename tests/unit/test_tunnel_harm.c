@@ -492,9 +492,10 @@ voice_older_than_its_age_is_dropped_when_it_is_written_and_not_before(void **sta
 	assert_true(tunnel_output(a.t, a.down, out, sizeof(out), now) > 0);
 	assert_int_equal(tunnel_output(a.t, a.down, out, sizeof(out), now), 0);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice), now + (uint64_t)i),
+		assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice),
+				     now + (uint64_t)i * 2000),
 		    0);
-		tunnel_flush(a.t, now + (uint64_t)i);
+		tunnel_flush(a.t, now + (uint64_t)i * 2000);
 	}
 	assert_int_equal(a.woken_n, 1);
 	/* The first is too old by one microsecond, the others are not. */
@@ -508,8 +509,8 @@ voice_older_than_its_age_is_dropped_when_it_is_written_and_not_before(void **sta
 static void
 voice_for_which_there_is_no_room_is_refused_and_counted(void **state)
 {
-	uint8_t voice[172] = { 0 };
-	uint64_t now = CLOCK_S;
+	uint8_t voice[172] = { 0 }, out[4096];
+	uint64_t now = CLOCK_S, dropped;
 	struct alone a;
 	int err = 0;
 
@@ -521,9 +522,18 @@ voice_for_which_there_is_no_room_is_refused_and_counted(void **state)
 	}
 	assert_int_equal(err, ERR_FULL);
 	assert_int_equal(tunnel_stats(a.t)->media_full_dropped, 1);
-	/* What SIP there is still finds its way when the stream moves again. */
-	assert_int_equal(tunnel_send(a.t, 1, voice, sizeof(voice), now), 0);
+	/* Soon all that waits is too old, and makes room for what is young. */
+	now += 150 * CLOCK_MS;
+	assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice), now), ERR_FULL);
+	now += 21 * CLOCK_MS;
+	assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice), now), 0);
 	tunnel_flush(a.t, now);
+	dropped = tunnel_stats(a.t)->media_late_dropped;
+	assert_true(dropped > 4000);
+	while (tunnel_output(a.t, a.down, out, sizeof(out), now) > 0)
+		;
+	assert_int_equal(tunnel_stats(a.t)->media_late_dropped, dropped);
+	assert_int_equal(tunnel_stats(a.t)->media_sent, 1);
 	tunnel_free(a.t);
 }
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "tunnel/control.h"
+#include "tunnel/frame.h"
+#include "tunnel/handshake.h"
+#include "tunnel/request.h"
+
+/* The examples of docs/PROTOCOL.md are what the code reads and writes, to the byte. */
+
+#define EXAMPLES_MAX 64
+
+static struct example {
+	char name[64];
+	uint8_t p[1024];
+	size_t n;
+	bool used;
+} examples[EXAMPLES_MAX];
+static size_t examples_n;
+
+static char paths[4][TUNNEL_PATH_MAX];
+static size_t paths_n;
+
+/* "56 4f ; a remark" */
+static void
+add_bytes(struct example *e, const char *line)
+{
+	unsigned byte;
+	int len;
+
+	while (sscanf(line, " %2x%n", &byte, &len) == 1) {
+		assert_true(e->n < sizeof(e->p));
+		e->p[e->n++] = (uint8_t)byte;
+		line += len;
+	}
+	assert_true(line[strspn(line, " \n")] == ';' || line[strspn(line, " \n")] == '\0');
+}
+
+static int
+read_document(void **state)
+{
+	const char *dir = getenv("srcdir");
+	char name[1024], line[1024], block[64] = "";
+	FILE *f;
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s/docs/PROTOCOL.md", dir != NULL ? dir : ".");
+	f = fopen(name, "r");
+	if (f == NULL)
+		fail_msg("%s: cannot be read", name);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "```", 3) == 0) {
+			if (block[0] != '\0' || sscanf(line, "```hex %63s", block) != 1)
+				block[0] = '\0';
+			if (strcmp(line, "```path\n") == 0)
+				strcpy(block, "path");
+			else if (block[0] != '\0') {
+				assert_true(examples_n < EXAMPLES_MAX);
+				strcpy(examples[examples_n++].name, block);
+			}
+		} else if (strcmp(block, "path") == 0) {
+			assert_true(paths_n < 4 && strlen(line) < TUNNEL_PATH_MAX);
+			sscanf(line, "%127s", paths[paths_n++]);
+		} else if (block[0] != '\0') {
+			add_bytes(&examples[examples_n - 1], line);
+		}
+	}
+	fclose(f);
+	return 0;
+}
+
+static const struct example *
+example(const char *name)
+{
+	for (size_t i = 0; i < examples_n; i++)
+		if (strcmp(examples[i].name, name) == 0) {
+			examples[i].used = true;
+			return &examples[i];
+		}
+	fail_msg("PROTOCOL.md has no example %s", name);
+	return NULL;
+}
+
+static void
+assert_example(const struct example *e, const uint8_t *p, size_t n)
+{
+	if (n != e->n || memcmp(p, e->p, n) != 0)
+		fail_msg("%s: the code makes other bytes", e->name);
+}
+
+static void
+the_handshake_and_the_paths_are_as_told(void **state)
+{
+	const struct example *hello = example("hello");
+	uint8_t out[HANDSHAKE_BODY_MAX];
+	struct tunnel_grant grant;
+	struct handshake h;
+	char path[TUNNEL_PATH_MAX];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(handshake_init(&h, "office", "change-me", 0x1122334455667788), 0);
+	handshake_hello(&h, out, &n);
+	/* All but the nonce, which then is taken from the example. */
+	assert_int_equal(n, hello->n);
+	assert_memory_equal(out, hello->p, n - sizeof(h.nonce_c));
+	memcpy(h.nonce_c, hello->p + n - sizeof(h.nonce_c), sizeof(h.nonce_c));
+	assert_int_equal(handshake_respond(&h, example("challenge")->p, example("challenge")->n,
+			     out, &n),
+	    0);
+	assert_example(example("response"), out, n);
+	assert_int_equal(handshake_finish(&h, example("welcome")->p, example("welcome")->n, &grant),
+	    0);
+	assert_example(example("key"), grant.key, sizeof(grant.key));
+	assert_int_equal(paths_n, 2);
+	request_print(&grant, TUNNEL_UP, 1, path);
+	assert_string_equal(path, paths[0]);
+	request_print(&grant, TUNNEL_DOWN, 2, path);
+	assert_string_equal(path, paths[1]);
+}
+
+static void
+the_preamble_is_as_told(void **state)
+{
+	uint8_t out[FRAME_PREAMBLE_LEN];
+
+	(void)state;
+	frame_preamble_put(TUNNEL_DOWN, 2, out);
+	assert_example(example("preamble"), out, sizeof(out));
+}
+
+/* Decodes a batch, checks that its frames are of these types, and encodes it to the same bytes. */
+static void
+assert_batch(const char *name, const char *types)
+{
+	const struct example *e = example(name);
+	uint8_t out[FRAME_BATCH_MAX], mem[FRAME_BODY_MAX];
+	struct wire_write w = wire_writer(mem, sizeof(mem));
+	struct frame_header h;
+	struct wire_read body;
+	struct frame f;
+	size_t len, n;
+
+	assert_int_equal(frame_batch_get(e->p, e->n, &h, &body, &len), 0);
+	assert_int_equal(len, e->n);
+	for (; *types != '\0'; types++) {
+		assert_int_equal(frame_next(&body, &f), 0);
+		assert_int_equal(f.type, *types - '0');
+		frame_put(&w, &f);
+	}
+	assert_int_equal(frame_next(&body, &f), ERR_NOT_FOUND);
+	n = frame_header_put(&h, w.used, out);
+	memcpy(out + n, mem, w.used);
+	if (strcmp(name, "batch-extension") != 0)
+		assert_example(e, out, n + w.used);
+}
+
+static void
+batches_and_frames_are_as_told(void **state)
+{
+	(void)state;
+	assert_batch("batch-media", "11");
+	assert_batch("batch-acks", "");
+	assert_batch("batch-ping", "3");
+	assert_batch("batch-pong", "4");
+	assert_batch("batch-reliable", "2");
+	assert_batch("batch-fragments", "22");
+	assert_batch("batch-retire", "2");
+	assert_batch("batch-end", "5");
+	assert_batch("batch-extension", "5");
+	/* The idle budget counts with these. */
+	assert_int_equal(example("batch-pong")->n, 13);
+	assert_int_equal(example("batch-ping")->n + 4, 16);
+}
+
+static void
+every_control_message_is_told_and_as_told(void **state)
+{
+	unsigned seen = 0;
+
+	(void)state;
+	for (size_t i = 0; i < examples_n; i++) {
+		struct example *e = &examples[i];
+		uint8_t out[1024];
+		struct control c;
+		unsigned type;
+		size_t n;
+
+		if (sscanf(e->name, "control-%u-", &type) != 1)
+			continue;
+		if (control_decode((uint8_t)type, e->p, e->n, &c) < 0)
+			fail_msg("%s cannot be decoded", e->name);
+		assert_int_equal(control_encode(&c, out, sizeof(out), &n), 0);
+		assert_example(e, out, n);
+		e->used = true;
+		seen |= 1u << type;
+	}
+	for (unsigned type = CONTROL_AGENT; type <= CONTROL_LEG_SOURCE; type++)
+		if ((seen & 1u << type) == 0)
+			fail_msg("PROTOCOL.md has no example of control message %u", type);
+}
+
+static void
+no_example_was_left_out(void **state)
+{
+	(void)state;
+	assert_true(examples_n >= 24);
+	for (size_t i = 0; i < examples_n; i++)
+		if (!examples[i].used)
+			fail_msg("%s was not tried", examples[i].name);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_handshake_and_the_paths_are_as_told),
+		cmocka_unit_test(the_preamble_is_as_told),
+		cmocka_unit_test(batches_and_frames_are_as_told),
+		cmocka_unit_test(every_control_message_is_told_and_as_told),
+		cmocka_unit_test(no_example_was_left_out),
+	};
+
+	return cmocka_run_group_tests(tests, read_document, NULL);
+}
