@@ -234,7 +234,9 @@ sip_msg_header_set(struct sip_msg *m, const char *name, const char *value)
 
 /* -- The wire -- */
 
+/* What libosip2 ends a header with when there is no body. */
 static const char no_body[] = "Content-Length: 0\r\n\r\n";
+#define NO_BODY_LEN (sizeof(no_body) - 1)
 
 int
 sip_msg_encode(const struct sip_msg *m, char **out, size_t *n)
@@ -250,9 +252,12 @@ sip_msg_encode(const struct sip_msg *m, char **out, size_t *n)
 	osip_message_force_update(m->osip); /* others changed the structure directly */
 	err = osip_message_to_str(m->osip, &header, &header_len);
 	m->osip->bodies = bodies;
-	if (err != 0)
+	if (err != 0 || header_len < NO_BODY_LEN ||
+	    memcmp(header + header_len - NO_BODY_LEN, no_body, NO_BODY_LEN) != 0) {
+		mem_free(header);
 		return ERR_MALFORMED;
-	header_len -= sizeof(no_body) - 1;
+	}
+	header_len -= NO_BODY_LEN;
 	whole = mem_realloc(header, header_len + 40 + body_len + 1);
 	header_len += (size_t)sprintf(whole + header_len, "Content-Length: %zu\r\n\r\n", body_len);
 	if (header_len + body_len > SIP_MSG_MAX) {

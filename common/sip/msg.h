@@ -22,7 +22,7 @@ struct sip_msg {
 
 #define SIP_MSG_MAX 65535   /* longest message, bytes */
 #define SIP_HEADERS_MAX 256 /* more header fields than that are ERR_TOO_BIG */
-#define SIP_ITEMS_MAX 1024  /* ... and more list elements and parameters (, ; &) in all of them */
+#define SIP_ITEMS_MAX 512   /* ... and more list elements and parameters (, ; &) in all of them */
 
 enum sip_method {
 	SIP_INVITE,

@@ -40,13 +40,16 @@ is_sip_scheme(const osip_uri_t *uri)
 	    strcasecmp(uri->scheme, "sips") == 0;
 }
 
-/* Other schemes are text to us. */
+/* Other schemes are text to us. libosip2 reads no URI of five characters in angle brackets, so that
+ * we would send what we could not read: "sip:a" is refused. */
 static bool
 is_good_uri(const osip_uri_t *uri)
 {
 	if (!is_sip_scheme(uri))
-		return uri->string != NULL;
-	return is_host(uri->host) && is_port(uri->port);
+		return uri->string != NULL && strlen(uri->string) > 1 &&
+		    strpbrk(uri->string, " \t\"<>") == NULL;
+	return is_host(uri->host) && is_port(uri->port) &&
+	    (uri->username != NULL || strlen(uri->host) > 1);
 }
 
 static bool

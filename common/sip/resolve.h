@@ -13,11 +13,11 @@ struct event_base;
 /*
  * Where to send a request for a SIP URI: RFC 3263 §4 (NAPTR, SRV, A, AAAA) with c-ares, never
  * blocking. Answers are cached by their TTL (at most 5 minutes, 10 s for failures; 4096 names).
+ * IPv4 addresses of a host come before its IPv6 ones. sips: and transport=tls are not found as long
+ * as TLS is not spoken. A look-up takes 8 s at most. Runs on the event base's thread.
  */
 struct sip_resolver;
 struct sip_query;
-/* IPv4 addresses of a host come before its IPv6 ones. `sips:` and transport=tls are ERR_NOT_FOUND
- * as long as TLS is not spoken. The whole of a look-up takes 8 s at most. */
 
 #define SIP_TARGETS_MAX 8
 

@@ -2,3 +2,6 @@
 fuzz_targets += tests/fuzz/fuzz_sip
 tests_fuzz_fuzz_sip_SOURCES = tests/fuzz/fuzz_sip.c $(fuzz_main)
 tests_fuzz_fuzz_sip_LDFLAGS = $(fuzz_ldflags)
+fuzz_targets += tests/fuzz/fuzz_sip_layer
+tests_fuzz_fuzz_sip_layer_SOURCES = tests/fuzz/fuzz_sip_layer.c $(fuzz_main)
+tests_fuzz_fuzz_sip_layer_LDFLAGS = $(fuzz_ldflags)

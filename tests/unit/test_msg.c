@@ -426,6 +426,10 @@ static const struct {
 	{ "digest", 0, 0 },
 	{ "challenge", 0, 0 },
 	{ "request_2_in_1", 0, 0 },
+	{ "crlf_injection", 0, 0 },
+	{ "uri_of_five", 0, 400 },
+	{ "uri_scheme_space", 0, 400 },
+	{ "content_type_half", 0, 400 },
 };
 
 static void
