@@ -44,7 +44,7 @@ sip_transport_new(struct event_base *base, const struct sip_transport_handlers *
 	t->datagrams = mem_alloc((size_t)UDP_BATCH * DATAGRAM_MAX);
 	t->reaper = event_new(base, -1, 0, on_reap, t);
 	STAILQ_INIT(&t->failed);
-	sip_transport_times(t, 5000, 30000, 15 * 60 * 1000);
+	sip_transport_times(t, 5000, 30000, 65 * 60 * 1000);
 	return t;
 }
 

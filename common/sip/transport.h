@@ -15,7 +15,7 @@ struct event_base;
  * for the outside and by HRAC for the inside. It frames streams, keeps connections for reuse,
  * answers CRLF keepalives (RFC 5626 §3.5.1), marks AF31. Messages are bytes here; it knows nothing
  * of transactions. Connections are capped (TRANSPORT_CONNS_MAX, and per peer address); an idle one
- * is closed after 15 minutes, one that never sent a whole message after 30 s. Writes never block:
+ * is closed after 65 minutes (a registration lasts 60), one that never sent a whole message after 30 s. Writes never block:
  * at most 256 KiB wait on a connection, then it is closed. Runs on the event base's thread.
  */
 #define TRANSPORT_CONNS_MAX 8192
@@ -39,7 +39,7 @@ struct sip_transport *sip_transport_new(struct event_base *base,
 void sip_transport_free(struct sip_transport *t); /* closes everything, calls nobody */
 
 /* How long a connection may take to open (5 s), to bring its first message or the rest of one it
- * began (30 s), and to be idle (15 min). For connections made after the call. */
+ * began (30 s), and to be idle (65 min). For connections made after the call. */
 void sip_transport_times(struct sip_transport *t, unsigned connect_ms, unsigned speak_ms,
     unsigned idle_ms);
 

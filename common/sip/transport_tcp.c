@@ -13,6 +13,7 @@
 #include "sip/transport_impl.h"
 
 #define ACCEPT_PAUSE_S 1
+#define KEEPALIVE_S 60
 #define UNSENT_MS 30000 /* a peer that takes nothing for so long is gone */
 
 /* -- The end of a connection -- */
@@ -307,11 +308,32 @@ on_readable(int fd, short what, void *arg)
 
 /* -- The beginning of a connection -- */
 
+/* Keepalives find a phone that lost its power, and keep the way through a NAT open that it
+ * registered over. */
+static void
+set_options(int fd, const struct addr *peer)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, UNSENT_MS },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / 4 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		    sizeof(options[i].value));
+	transport_mark_af31(fd, peer);
+}
+
 static struct conn *
 conn_new(struct listener *l, int fd, const struct addr *peer)
 {
 	struct conn *c = mem_zalloc(sizeof(*c));
-	int on = 1, unsent_ms = UNSENT_MS;
 
 	c->t = l->t;
 	c->fd = fd;
@@ -320,10 +342,7 @@ conn_new(struct listener *l, int fd, const struct addr *peer)
 	buf_init(&c->in, IN_MAX);
 	buf_init(&c->out, OUT_MAX);
 	STAILQ_INIT(&c->waiting);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof(unsent_ms));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	transport_mark_af31(fd, peer);
+	set_options(fd, peer);
 	c->readable = event_new(l->t->base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(l->t->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	c->deadline = evtimer_new(l->t->base, on_deadline, c);
