@@ -29,9 +29,9 @@
 #define LATCH_WINDOW_US 10000000
 
 struct latch {
-	struct addr signalled;  /* by SDP; may be unset */
 	struct addr source;     /* heard and believed; unset until then */
 	uint64_t heard_us;      /* its last packet */
+	struct addr signalled;  /* by SDP; may be unset */
 	uint64_t open_until_us; /* end of the window; 0 = none */
 };
 

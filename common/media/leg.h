@@ -41,13 +41,18 @@ struct media {
 	uint8_t packet[MEDIA_PACKET_MAX + 1]; /* one byte more, to see that one is too long */
 };
 
+/*
+ * What each packet touches stands together and in front, for a busy agent has more legs than its
+ * cache has room.
+ */
+
 /* One UDP socket of a leg. */
 struct media_path {
 	struct media_leg *leg;
-	bool rtcp;
 	int fd;
-	struct event readable;
+	bool rtcp;
 	struct latch latch;
+	struct event readable;
 };
 
 enum media_leg_type { LEG_SOCKET, LEG_TUNNEL };
@@ -60,16 +65,17 @@ struct media_leg {
 	struct media *media;
 	struct media_leg *partner;
 	enum media_leg_type type;
-	struct media_leg_cfg cfg;
 	bool mux;
-	struct media_path path[2];  /* of a socket leg: RTP, RTCP */
 	struct leg_channel channel; /* of a tunnel leg */
-	uint64_t bytes, packets;    /* of a stream that is no RTP */
-	uint64_t rtcp_packets, late_dropped, foreign_dropped, last_us;
+	struct media_leg_cfg cfg;
+	uint64_t last_us;
 	struct rtp_counter rtp;
+	struct media_path path[2]; /* of a socket leg: RTP, RTCP */
+	UT_hash_handle hh;         /* of a tunnel leg */
+	uint64_t bytes, packets;   /* of a stream that is no RTP */
+	uint64_t rtcp_packets, late_dropped, foreign_dropped;
 	struct rtcp_watch rtcp;
 	LIST_ENTRY(media_leg) entry;
-	UT_hash_handle hh;
 };
 
 /* leg.c */

@@ -19,20 +19,28 @@ media_kind_str(enum media_kind kind)
 
 /* -- Tunnel legs by channel -- */
 
+/* HRAS counts the legs of an agent up, so that their numbers spread over the buckets as they are. */
+static unsigned
+channel_hash(const struct leg_channel *key)
+{
+	return key->number ^ key->face * 0x9e3779b1U;
+}
+
 static struct media_leg *
 channel_find(const struct media *m, uint32_t face, uint32_t number)
 {
 	struct leg_channel key = { face, number };
 	struct media_leg *leg;
 
-	HASH_FIND(hh, m->by_channel, &key, sizeof(key), leg);
+	HASH_FIND_BYHASHVALUE(hh, m->by_channel, &key, sizeof(key), channel_hash(&key), leg);
 	return leg;
 }
 
 static void
 channel_add(struct media_leg *leg)
 {
-	HASH_ADD(hh, leg->media->by_channel, channel, sizeof(leg->channel), leg);
+	HASH_ADD_BYHASHVALUE(hh, leg->media->by_channel, channel, sizeof(leg->channel),
+	    channel_hash(&leg->channel), leg);
 }
 
 static void

@@ -41,8 +41,9 @@ struct rtp_source {
 struct rtp_counter {
 	uint32_t clock_rate; /* Hz */
 	uint64_t packets, bytes;
-	uint64_t lost_before; /* of sources that gave way or started over */
-	struct rtp_source source[RTP_SOURCES_MAX], *last;
+	uint64_t lost_before;    /* of sources that gave way or started over */
+	struct rtp_source *last; /* of source: the present SSRC; NULL at first */
+	struct rtp_source source[RTP_SOURCES_MAX];
 };
 
 void rtp_counter_init(struct rtp_counter *c, uint32_t clock_rate); /* 0 = 8000 */
