@@ -8,3 +8,7 @@ unit_tests += tests/unit/test_access
 tests_unit_test_access_SOURCES = tests/unit/test_access.c tests/unit/sip_world.c tests/unit/sip_world.h
 unit_tests += tests/unit/test_registrar
 tests_unit_test_registrar_SOURCES = tests/unit/test_registrar.c tests/unit/sip_world.c tests/unit/sip_world.h
+unit_tests += tests/unit/test_hide
+tests_unit_test_hide_SOURCES = tests/unit/test_hide.c tests/unit/sip_world.c tests/unit/sip_world.h
+unit_tests += tests/unit/test_route
+tests_unit_test_route_SOURCES = tests/unit/test_route.c tests/unit/sip_world.c tests/unit/sip_world.h
