@@ -131,6 +131,19 @@ uplink_link_open_wanted(struct uplink *u)
 	}
 }
 
+static void
+tell_abort(struct uplink *u, enum tunnel_why why)
+{
+	if (why == TUNNEL_WHY_DEAD)
+		uplink_trouble(u, LOG_WARN,
+		    "a connection carried nothing for too long: something on the way swallows or "
+		    "collects what should pass");
+	else if (why == TUNNEL_WHY_MALFORMED)
+		uplink_trouble(u, LOG_WARN,
+		    "a connection carried what is no frame: something on the way changes what should "
+		    "pass");
+}
+
 void
 uplink_link_close_aborted(struct uplink *u)
 {
@@ -138,8 +151,10 @@ uplink_link_close_aborted(struct uplink *u)
 
 	for (l = LIST_FIRST(&u->links); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
-		if (l->aborted)
-			link_gone(l, l->why);
+		if (!l->aborted)
+			continue;
+		tell_abort(u, l->why);
+		link_gone(l, l->why);
 	}
 }
 
@@ -205,7 +220,9 @@ uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r)
 		why = TUNNEL_WHY_ORDERLY;
 	if (r->status == 404 && u->phase == PHASE_SESSION)
 		u->renew = true;
-	if (why == TUNNEL_WHY_CUT || why == TUNNEL_WHY_REFUSED)
+	if (l->aborted)
+		tell_abort(u, why);
+	else if (why == TUNNEL_WHY_CUT || why == TUNNEL_WHY_REFUSED)
 		uplink_trouble(u, LOG_WARN,
 		    r->cause[0] != '\0' ? r->cause : "a POST was answered too early");
 	link_gone(l, why);

@@ -33,6 +33,7 @@ struct pair {
 	struct tcp_forwarder *forwarder;
 	struct side near, far; /* who connected, the target */
 	bool ending;           /* one end is closed, what is under way still arrives */
+	bool begun, swallowed;
 };
 TAILQ_HEAD(pairs, pair);
 
@@ -45,6 +46,7 @@ struct tcp_forwarder {
 	uint64_t accepted_n, bytes;
 	unsigned delay_ms;
 	bool black_hole, garble;
+	const char *swallow;
 };
 
 static void
@@ -135,6 +137,21 @@ garble(struct tcp_forwarder *f, struct evbuffer *in)
 	f->garble = false;
 }
 
+/* True when what came of a connection's first end is to be lost. */
+static bool
+swallow(struct pair *p, struct evbuffer *in)
+{
+	const char *beginning = p->forwarder->swallow;
+	size_t n = beginning == NULL ? 0 : strlen(beginning);
+
+	if (!p->begun) {
+		p->begun = true;
+		p->swallowed = n > 0 && evbuffer_get_length(in) >= n &&
+		    memcmp(evbuffer_pullup(in, (ssize_t)n), beginning, n) == 0;
+	}
+	return p->swallowed;
+}
+
 static void
 on_read(struct bufferevent *bev, void *arg)
 {
@@ -144,6 +161,10 @@ on_read(struct bufferevent *bev, void *arg)
 	struct timeval tv = { f->delay_ms / 1000, f->delay_ms % 1000 * 1000 };
 	struct parcel *p;
 
+	if (s == &s->pair->near && swallow(s->pair, in)) {
+		evbuffer_drain(in, evbuffer_get_length(in));
+		return;
+	}
 	f->bytes += evbuffer_get_length(in);
 	if (f->garble && s == &s->pair->far)
 		garble(f, in);
@@ -296,6 +317,12 @@ void
 tcp_forwarder_delay(struct tcp_forwarder *f, unsigned ms)
 {
 	f->delay_ms = ms;
+}
+
+void
+tcp_forwarder_swallow(struct tcp_forwarder *f, const char *beginning)
+{
+	f->swallow = beginning;
 }
 
 void

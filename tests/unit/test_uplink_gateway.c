@@ -386,6 +386,26 @@ cut_connections_cost_no_reliable_frame_and_no_session(void **state)
 }
 
 static bool
+has_error(void *arg)
+{
+	struct http_pair *p = arg;
+	struct uplink_facts u;
+
+	uplink_facts(p->uplink, &u);
+	return u.last_error[0] != '\0';
+}
+
+static void
+assert_error(struct http_pair *p, const char *words)
+{
+	struct uplink_facts u;
+
+	uplink_facts(p->uplink, &u);
+	if (strstr(u.last_error, words) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", words, u.last_error);
+}
+
+static bool
 is_down(void *arg)
 {
 	return !http_pair_is_up(arg);
@@ -405,11 +425,27 @@ a_network_that_swallows_all_is_noticed_and_left_behind(void **state)
 	http_pair_send(&p, 5);
 	assert_true(http_pair_wait(&p, is_down, &p, 7000));
 	assert_true(clock_us() - began_us < 6 * CLOCK_S);
+	assert_error(&p, "carried nothing for too long");
 	tcp_forwarder_black_hole(f, false);
 	tcp_forwarder_cut_all(f);
 	assert_all_come(&p, 3 * SOON_MS);
 	assert_up(&p);
 	assert_int_equal(p.agent_sessions_n, 1);
+	tcp_forwarder_free(f);
+	http_pair_free(&p);
+}
+
+static void
+a_proxy_that_keeps_our_requests_to_itself_is_named(void **state)
+{
+	struct http_pair p;
+	struct tcp_forwarder *f = start_over_forwarder(&p);
+
+	(void)state;
+	tcp_forwarder_swallow(f, "POST /vofw/1/up/");
+	assert_true(http_pair_wait(&p, has_error, &p, 15000));
+	assert_error(&p, "swallows or collects what should pass");
+	assert_false(http_pair_is_up(&p));
 	tcp_forwarder_free(f);
 	http_pair_free(&p);
 }
@@ -583,26 +619,12 @@ both_ends_may_end_in_the_midst_of_traffic(void **state)
 
 /* -- Causes of failure, told in plain words -- */
 
-static bool
-has_error(void *arg)
-{
-	struct http_pair *p = arg;
-	struct uplink_facts u;
-
-	uplink_facts(p->uplink, &u);
-	return u.last_error[0] != '\0';
-}
-
 static void
 assert_cause(struct http_pair *p, const char *words)
 {
-	struct uplink_facts u;
-
 	http_pair_start_uplink(p);
 	http_pair_wait(p, has_error, p, 10000);
-	uplink_facts(p->uplink, &u);
-	if (strstr(u.last_error, words) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", words, u.last_error);
+	assert_error(p, words);
 	http_pair_stop_uplink(p);
 }
 
@@ -1131,6 +1153,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(two_agents_at_two_addresses_do_not_hear_each_other),
 		cmocka_unit_test(cut_connections_cost_no_reliable_frame_and_no_session),
 		cmocka_unit_test(a_network_that_swallows_all_is_noticed_and_left_behind),
+		cmocka_unit_test(a_proxy_that_keeps_our_requests_to_itself_is_named),
 		cmocka_unit_test(late_bytes_still_arrive_in_order),
 		cmocka_unit_test(a_restarted_hras_is_told_and_taught_anew),
 		cmocka_unit_test(a_restarted_hrac_takes_the_place_of_the_one_before),
