@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/ip.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -47,12 +48,40 @@ on_source_learnt(struct media_path *path)
 }
 
 static void
+blot_out(const struct addr *host, uint8_t *packet, size_t n)
+{
+	char text[ADDR_HOST_MAX];
+	size_t text_n = strlen(addr_host(host, text));
+	uint8_t *at = packet;
+
+	/* "::1" could stand in SRTCP's cipher text by chance. */
+	if (!addr_is_set(host) || text_n < 6)
+		return;
+	while ((at = memmem(at, n - (size_t)(at - packet), text, text_n)) != NULL)
+		memset(at, 'x', text_n);
+}
+
+/*
+ * A phone's CNAME is by tradition user@address (RFC 3550 §6.5.1): its own address is nobody's
+ * business on the other side. It stays as long and as unique as it was. RTCP comes every few
+ * seconds, so the search costs nothing.
+ */
+static void
+hide_phone(const struct media_path *path, uint8_t *packet, size_t n)
+{
+	blot_out(&path->latch.source, packet, n);
+	if (!addr_same_host(&path->latch.source, &path->latch.signalled))
+		blot_out(&path->latch.signalled, packet, n);
+}
+
+static void
 on_packet(struct media_path *path, const struct addr *from, size_t n, uint64_t now_us)
 {
 	struct media_leg *leg = path->leg;
 	struct media_count *count = &leg->media->count;
-	const uint8_t *packet = leg->media->packet;
+	uint8_t *packet = leg->media->packet;
 	enum rtp_kind kind = leg->cfg.rtp ? rtp_kind(packet, n) : RTP_KIND_RTP;
+	bool rtcp = path->rtcp || (leg->mux && kind == RTP_KIND_RTCP);
 
 	switch (latch_packet(&path->latch, from, kind != RTP_KIND_OTHER, now_us)) {
 	case LATCH_FOREIGN:
@@ -70,8 +99,9 @@ on_packet(struct media_path *path, const struct addr *from, size_t n, uint64_t n
 		return;
 	}
 	count->media_phone_received++;
-	media_leg_received(leg, path->rtcp || (leg->mux && kind == RTP_KIND_RTCP), packet, n,
-	    now_us);
+	if (kind == RTP_KIND_RTCP)
+		hide_phone(path, packet, n);
+	media_leg_received(leg, rtcp, packet, n, now_us);
 }
 
 static void

@@ -23,7 +23,8 @@ struct event_base;
  * from then on to the source that it heard (symmetric RTP, RFC 4961, 7362; latch.h tells whom it
  * believes). Packets from anybody else are counted and dropped, and so is what has no partner.
  *
- * Any UDP media passes; RTP and RTCP are read (libortp) for the counters only. Where a side has
+ * Any UDP media passes; RTP and RTCP are read (libortp) for the counters only, and nothing in them is
+ * changed but the phone's own address where RTCP tells it as text (CNAME). Where a side has
  * rtcp-mux (RFC 5761), RTCP is told from RTP by its payload type and leaves by the port that the
  * other side wants it on. Voice is marked EF. Runs on the event base's thread.
  */

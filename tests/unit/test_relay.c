@@ -466,6 +466,34 @@ rtcp_of_a_phone_with_mux_is_told_from_its_voice(void **state)
 }
 
 static void
+rtcp_does_not_tell_the_phone_s_address(void **state)
+{
+	static const char report[] = "\x81\xca\0\6\0\0\0\1\1\x11"
+				     "bob@127.0.0.2 127.0.0.5\0\0\0";
+	static const char hidden[] = "\x81\xca\0\6\0\0\0\1\1\x11"
+				     "bob@xxxxxxxxx xxxxxxxxx\0\0\0";
+	struct phone p = phone_at("127.0.0.2");
+	struct addr sdp;
+	uint16_t port;
+
+	(void)state;
+	assert_int_equal(addr_parse("127.0.0.5:4000", 0, &sdp), 0);
+	media_leg_remote(joined_leg(&voice, &port), &sdp, &sdp, false, true);
+	says_bytes(&p, "127.0.0.1", port + 1U, report, sizeof(report));
+	run();
+	assert_int_equal(seen.n, sizeof(hidden));
+	assert_memory_equal(seen.data, hidden, sizeof(hidden));
+	/* Voice is passed as it is. */
+	says_bytes(&p, "127.0.0.1", port,
+	    "\x80\0\0\1\0\0\0\0\0\0\0\1"
+	    "127.0.0.2",
+	    21);
+	run();
+	assert_memory_equal(seen.data + 12, "127.0.0.2", 9);
+	close(p.fd);
+}
+
+static void
 rtcp_changes_ports_between_a_phone_with_mux_and_one_without(void **state)
 {
 	struct phone with = phone(), rtp_without = phone(), rtcp_without = phone();
@@ -804,6 +832,7 @@ main(void)
 		TEST(noise_is_not_taken_for_a_phone_but_stun_and_dtls_are),
 		TEST(fax_may_look_like_anything),
 		TEST(rtcp_of_a_phone_with_mux_is_told_from_its_voice),
+		TEST(rtcp_does_not_tell_the_phone_s_address),
 		TEST(rtcp_changes_ports_between_a_phone_with_mux_and_one_without),
 		TEST(two_phones_of_one_agent_are_relayed_without_the_tunnel),
 		TEST(voice_passes_from_one_tunnel_into_another),
