@@ -100,8 +100,8 @@ def test_a_wrong_secret_is_said_once_and_counted(lab):
     server.process.wait_output(rf"refused agent \"?office\"? from {office.wan_address}.*secret")
     client.process.wait_output("secret")
     start = time.monotonic()
-    wait_for("a second attempt, slowly", lambda: server.counter("gateway_auth_failures") >= 2, 40)
-    expect(time.monotonic() - start > 0.5, "it does not hammer")
+    wait_for("a second attempt", lambda: server.counter("gateway_refused") >= 2, 65)
+    expect(time.monotonic() - start > 20, "it tries again slowly")
     lines = [line for line in client.process.output().splitlines() if "secret" in line]
     expect(len(lines) == 1, f"one line, not {lines}")
     expect(client.status()["tunnels"][0]["state"] != "up", "no tunnel")
@@ -109,7 +109,7 @@ def test_a_wrong_secret_is_said_once_and_counted(lab):
     expect("a wrong one" not in text and "office-secret" not in text, "no secret in the logs")
 
 
-test_a_wrong_secret_is_said_once_and_counted.seconds = 30
+test_a_wrong_secret_is_said_once_and_counted.seconds = 50
 
 
 def test_an_unknown_agent_is_refused_alike(lab):

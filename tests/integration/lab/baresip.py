@@ -39,7 +39,7 @@ module aubridge.so
 {modules}module_tmp account.so
 module_app ctrl_tcp.so
 module_app menu.so
-snd_path {directory}
+snd_path .
 ctrl_tcp_listen {address}:4444
 """
 
@@ -61,11 +61,11 @@ class Phone(Hearing):
         self.directory = lab.path(f"{host.name}-{user}")
         os.makedirs(self.directory, exist_ok=True)
         self.voice = lab.voice(user)
-        self._write("config", _CONFIG.format(address=host.address, voice=self.voice,
-                                             path=MODULES, directory=self.directory,
-                                             mux="yes" if mux else "no",
-                                             modules="".join(f"module {module}.so\n"
-                                                             for module in modules)))
+        # Names relative to its directory: baresip cuts those that are longer than 127 bytes.
+        self._write("config", _CONFIG.format(
+            address=host.address, voice=os.path.relpath(self.voice, self.directory), path=MODULES,
+            mux="yes" if mux else "no",
+            modules="".join(f"module {module}.so\n" for module in modules)))
         outbound = f';outbound="sip:{proxy};transport={transport}"' if proxy else ""
         interval = 600 if register and proxy else 0
         self._write("accounts",
@@ -77,12 +77,14 @@ class Phone(Hearing):
         self._token = 0
         self._answers = {}
         self._changed = threading.Condition()
-        self.process = host.spawn(f"baresip-{user}", ["baresip", "-f", self.directory, "-s"])
+        self.process = host.spawn(f"baresip-{user}", ["baresip", "-f", ".", "-s"],
+                                  cwd=self.directory)
         self.control = wait_for(f"baresip of {user}", lambda: host.connect((host.address, 4444)))
         self.control.settimeout(None)
         threading.Thread(target=self._listen, daemon=True).start()
         if interval:
-            self.wait_event("REGISTER_OK")
+            # Not by its event: that may have come before anybody listened.
+            self.process.wait_output(r"\} 200 OK .*binding")
 
     def _write(self, name, text):
         with open(os.path.join(self.directory, name), "w", encoding="ascii") as file:

@@ -12,7 +12,7 @@ class Dns:
     def __init__(self, lab, records):
         self.host = lab.internet.host("dns", ADDRESS + "/24")
         self.process = self.host.spawn("dnsmasq", [
-            "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
             "--user=root", "--group=root", "--pid-file=", "--bind-interfaces", "--log-queries",
             f"--listen-address={ADDRESS}", "--local=/#/"] + [f"--{record}" for record in records])
         wait_for("the name server", lambda: self.host.connect((ADDRESS, 53)))

@@ -5,6 +5,7 @@ import os
 
 from . import audio
 from .hearing import Hearing
+from .wait import wait_for
 
 _CONFIG = """
 [sip]
@@ -78,7 +79,11 @@ class Linphone(Hearing):
         self.command("record heard.wav")
         self.process.wait_output("^linphonec> record")
         if proxy:
-            self.process.wait_output(r"Registration on .* successful")
+            wait_for(f"{user} to be registered", self._registered)
+
+    def _registered(self):
+        self.command("status register")
+        return "registered, identity" in self.process.output()
 
     def command(self, text):
         os.write(self.input, text.encode() + b"\n")

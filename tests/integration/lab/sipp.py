@@ -113,7 +113,11 @@ class _Writer:
     def scenario(self, steps):
         body = "".join(getattr(self, "_" + kind)(what) for kind, what in steps)
         return ('<?xml version="1.0" encoding="us-ascii"?>\n<!DOCTYPE scenario SYSTEM "sipp.dtd">\n'
-                f'<scenario name="vofw">\n{body}</scenario>\n')
+                f'<scenario name="vofw">\n{body}{self._used()}</scenario>\n')
+
+    def _used(self):
+        """SIPp refuses a variable that is set and never used."""
+        return '<Reference variables="me,peer,toh"/>\n' if self.called else ""
 
     def _send(self, step):
         method = step["method"]

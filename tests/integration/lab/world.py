@@ -109,7 +109,7 @@ class Office:
 class Lab:
     """One test's world. Its files are in `directory`; `binaries` has hrac/hrac and hras/hras."""
 
-    def __init__(self, directory, binaries=None):
+    def __init__(self, directory, binaries):
         self.directory = directory
         self.binaries = binaries
         self.environment = {
@@ -154,9 +154,10 @@ class Lab:
         return path
 
     def binary(self, name):
-        if not self.binaries:
-            raise Failure("VOFW_BIN_DIR does not say where hrac/hrac and hras/hras are")
-        return os.path.join(self.binaries, name, name)
+        path = os.path.join(self.binaries, name, name)
+        if not os.access(path, os.X_OK):
+            raise Failure(f"{path} is not there: build first, or set VOFW_BIN_DIR")
+        return path
 
     def keep(self, process):
         self.processes.append(process)
