@@ -173,6 +173,7 @@ fill_sip_cfg(const struct config_hras *c, struct sip_user *users, struct sip_ser
 		.domains_n = c->domains_n,
 		.listen_n = c->sip.listen_n,
 		.auth = (enum sip_auth)c->auth,
+		.digest = (enum sip_offer)c->digest,
 		.users = users,
 		.users_n = c->users_n,
 		.internal_direct = c->internal_calls_direct };

@@ -15,6 +15,7 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const auth_choices[] = { "none", "outside", "all", NULL };
+static const char *const digest_choices[] = { "both", "md5", "sha256", NULL };
 static const char *const internal_calls_choices[] = { "relay", "direct", NULL };
 
 #define LOG_LEVEL_OPTION(conf) {                                             \
@@ -154,6 +155,8 @@ static const struct option hras_status[] = { STATUS_OPTIONS(config_hras), END };
 static const struct option hras_auth[] = {
 	{ .name = "require", .type = &type_choice, .def = "outside", .choices = auth_choices,
 	  .offset = offsetof(struct config_hras, auth), .expected = "none, outside or all" },
+	{ .name = "digest", .type = &type_choice, .def = "md5", .choices = digest_choices,
+	  .offset = offsetof(struct config_hras, digest), .expected = "md5, sha256 or both" },
 	END
 };
 
@@ -206,6 +209,7 @@ static const struct schema hras_schema = { hras_sections, sizeof(struct config_h
 
 /* What type_choice, type_ports and the titles take for granted about the structs. */
 _Static_assert(sizeof(enum config_auth) == sizeof(int), "type_choice");
+_Static_assert(sizeof(enum config_digest) == sizeof(int), "type_choice");
 _Static_assert(sizeof(enum log_level) == sizeof(int), "type_choice");
 _Static_assert(sizeof(unsigned) == sizeof(uint32_t), "type_u32");
 _Static_assert(offsetof(struct config_media, port_max) ==

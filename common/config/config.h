@@ -74,6 +74,7 @@ struct config_user {
 };
 
 enum config_auth { CONFIG_AUTH_NONE, CONFIG_AUTH_OUTSIDE, CONFIG_AUTH_ALL };
+enum config_digest { CONFIG_DIGEST_BOTH, CONFIG_DIGEST_MD5, CONFIG_DIGEST_SHA256 };
 
 struct config_hras {
 	char *domains[CONFIG_DOMAINS_MAX]; /* lower case; the first stands for hidden hosts */
@@ -91,6 +92,7 @@ struct config_hras {
 	struct config_media media;
 	struct config_status status;
 	enum config_auth auth;     /* outside */
+	enum config_digest digest; /* md5 */
 	struct config_user *users; /* in the order of their names */
 	size_t users_n;
 	bool internal_calls_direct; /* internal_calls = direct | relay; direct */

@@ -45,8 +45,8 @@ challenge(const struct arrival *a, int status, bool stale)
 	char value[AUTH_CHALLENGE_MAX];
 
 	for (unsigned i = 0; i < AUTH_CHALLENGES; i++) {
-		auth_challenge(a->s->auth, i, stale, a->now_us / CLOCK_S, value);
-		osip_message_set_header(resp->osip, name, value);
+		if (auth_challenge(a->s->auth, i, stale, a->now_us / CLOCK_S, value))
+			osip_message_set_header(resp->osip, name, value);
 	}
 	a->s->n.sip_auth_challenges++;
 	server_send_response(a->s, a->st, resp, a->now_us);

@@ -37,6 +37,7 @@ struct nonce { /* one that was used well */
 struct auth {
 	uint8_t key[32];
 	char *realm;
+	bool md5, sha256; /* offered */
 	struct user *users;
 	struct nonce *nonces;
 	TAILQ_HEAD(, nonce) order; /* by first use, the oldest first */
@@ -108,6 +109,7 @@ auth_new(const char *realm)
 
 	fill_random(a->key, sizeof(a->key));
 	a->realm = mem_strdup(realm);
+	a->md5 = a->sha256 = true;
 	TAILQ_INIT(&a->order);
 	return a;
 }
@@ -233,15 +235,25 @@ nonce_use(struct auth *a, const char *text, uint64_t time_s, uint32_t count, uin
 }
 
 void
+auth_offer(struct auth *a, bool md5, bool sha256)
+{
+	a->md5 = md5;
+	a->sha256 = sha256;
+}
+
+bool
 auth_challenge(struct auth *a, unsigned i, bool stale, uint64_t now_s,
     char out[static AUTH_CHALLENGE_MAX])
 {
 	char nonce[NONCE_LEN + 1];
 
+	if (i == 0 ? !a->sha256 : !a->md5)
+		return false;
 	nonce_make(a, now_s, nonce);
 	snprintf(out, AUTH_CHALLENGE_MAX,
 	    "Digest realm=\"%.255s\", nonce=\"%s\", qop=\"auth\", algorithm=%s%s", a->realm, nonce,
 	    i == 0 ? "SHA-256" : "MD5", stale ? ", stale=true" : "");
+	return true;
 }
 
 /* -- Credentials -- */
@@ -374,7 +386,7 @@ check_one(struct auth *a, const osip_authorization_t *in, const struct auth_requ
 	uint64_t time_s;
 	bool right;
 
-	if (!read_credentials(in, &c))
+	if (!read_credentials(in, &c) || (c.alg == SIP_DIGEST_MD5 ? !a->md5 : !a->sha256))
 		return AUTH_WRONG;
 	u = claimed_user(a, c.user, user);
 	if (!nonce_ours(a, c.nonce, &time_s))

@@ -45,14 +45,17 @@ void auth_users_clear(struct auth *a);
 void auth_realm_set(struct auth *a, const char *realm);
 bool auth_user_known(const struct auth *a, const char *name);
 
+/* Which digests are offered, and accepted; at first both. */
+void auth_offer(struct auth *a, bool md5, bool sha256);
+
 /* Checks the credentials; on AUTH_GOOD `user` has the name, on AUTH_WRONG what was claimed. */
 enum auth_result auth_check(struct auth *a, const struct auth_request *req,
     char user[static AUTH_USER_MAX]);
 
 /* The values of WWW-Authenticate or Proxy-Authenticate: i = 0 is SHA-256, the better one first
- * (RFC 8760 §2.4), i = 1 is MD5. */
+ * (RFC 8760 §2.4), i = 1 is MD5. False, and nothing written, when that one is not offered. */
 #define AUTH_CHALLENGES 2
-void auth_challenge(struct auth *a, unsigned i, bool stale, uint64_t now_s,
+bool auth_challenge(struct auth *a, unsigned i, bool stale, uint64_t now_s,
     char out[static AUTH_CHALLENGE_MAX]);
 
 /* True for credentials that are meant for us (RFC 3261 §22.3: taken out before forwarding). */

@@ -225,6 +225,7 @@ set_config(struct sip_server *s, const struct sip_server_cfg *cfg)
 	for (size_t i = 0; i < cfg->domains_n; i++)
 		s->domains[i] = mem_strdup(cfg->domains[i]);
 	s->auth_mode = cfg->auth;
+	auth_offer(s->auth, cfg->digest != SIP_OFFER_SHA256, cfg->digest != SIP_OFFER_MD5);
 	s->internal_direct = cfg->internal_direct;
 	for (size_t i = 0; i < cfg->users_n; i++)
 		auth_user_put(s->auth, cfg->users[i].name, cfg->users[i].password);

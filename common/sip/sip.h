@@ -22,6 +22,8 @@ struct sip_server;
 struct location;
 
 enum sip_auth { SIP_AUTH_NONE, SIP_AUTH_OUTSIDE, SIP_AUTH_ALL };
+/* Many phones give up on a challenge of SHA-256, also when one of MD5 stands beside it. */
+enum sip_offer { SIP_OFFER_BOTH, SIP_OFFER_MD5, SIP_OFFER_SHA256 };
 
 struct sip_user {
 	const char *name, *password;
@@ -33,6 +35,7 @@ struct sip_server_cfg {             /* copied, strings too */
 	struct sip_listener listen[SIP_LISTEN_MAX]; /* of the outside face */
 	size_t listen_n;
 	enum sip_auth auth;
+	enum sip_offer digest;
 	const struct sip_user *users;
 	size_t users_n;
 	bool internal_direct;

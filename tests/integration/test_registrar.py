@@ -12,7 +12,7 @@ from lab.world import HRAS
 
 
 def test_outside_registers_by_digest(lab):
-    hras = Hras(lab).start()
+    hras = Hras(lab, {"auth": {"digest": "both"}}).start()
     bob = Endpoint(lab.out1, "bob", HRAS)
     answer = bob.ask("REGISTER", "sip:example.com", to="<sip:bob@example.com>")
     expect(answer.status == 401, f"a challenge, not {answer.start}")
@@ -28,6 +28,20 @@ def test_outside_registers_by_digest(lab):
     expect(hras.status()["registrations"] == 1, "one contact, however often")
     expect(bob.register(expires=0).status == 200, "it is taken back")
     hras.wait_status(lambda status: status["registrations"] == 0, "no registration left")
+
+
+def test_a_digest_that_is_not_offered_is_not_taken(lab):
+    hras = Hras(lab, {"auth": {"digest": "sha256"}}).start()
+    bob = Endpoint(lab.out1, "bob", HRAS)
+    answer = bob.ask("REGISTER", "sip:example.com", to="<sip:bob@example.com>")
+    kinds = [text.split("algorithm=")[-1] for text in answer.all("WWW-Authenticate")]
+    expect(kinds == ["SHA-256"], f"SHA-256 alone is offered, not {kinds}")
+    weaker = bob.credentials(answer, "REGISTER", "sip:example.com").replace("SHA-256", "MD5")
+    answer = bob.ask("REGISTER", "sip:example.com", to="<sip:bob@example.com>", cseq=2,
+                     headers=weaker)
+    expect(answer.status in (401, 403), f"refused, not {answer.start}")
+    expect(bob.register().status == 200, "by SHA-256 it is")
+    expect(hras.status()["registrations"] == 1, "one registration")
 
 
 def test_a_nonce_of_ones_own_is_worth_nothing(lab):

@@ -259,6 +259,24 @@ sha256_is_offered_before_md5_and_stale_is_told(void **state)
 }
 
 static void
+a_digest_that_is_not_offered_is_not_taken(void **state)
+{
+	struct auth *a = new_auth();
+	char challenge[AUTH_CHALLENGE_MAX], nonce[128];
+
+	(void)state;
+	get_nonce(a, 1000, nonce);
+	auth_offer(a, false, true);
+	assert_false(auth_challenge(a, 1, false, 1000, challenge));
+	assert_true(auth_challenge(a, 0, false, 1000, challenge));
+	assert_int_equal(check_phone(a, &alice, nonce, 1000), AUTH_WRONG);
+	auth_offer(a, true, false);
+	assert_false(auth_challenge(a, 0, false, 1000, challenge));
+	assert_int_equal(check_phone(a, &alice, nonce, 1000), AUTH_GOOD);
+	auth_free(a);
+}
+
+static void
 a_changed_password_counts_at_once(void **state)
 {
 	struct auth *a = new_auth();
@@ -285,6 +303,7 @@ main(void)
 		cmocka_unit_test(forgetting_old_nonces_at_the_cap_does_not_make_them_good_again),
 		cmocka_unit_test(credentials_of_another_realm_are_none_and_not_ours),
 		cmocka_unit_test(sha256_is_offered_before_md5_and_stale_is_told),
+		cmocka_unit_test(a_digest_that_is_not_offered_is_not_taken),
 		cmocka_unit_test(a_changed_password_counts_at_once),
 	};
 

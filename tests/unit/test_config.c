@@ -194,6 +194,7 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 	assert_int_equal(c->media.linger_ms, 2000);
 	assert_string_equal(addr_str(&c->status.listen, str), "127.0.0.1:8081");
 	assert_int_equal(c->auth, CONFIG_AUTH_OUTSIDE);
+	assert_int_equal(c->digest, CONFIG_DIGEST_MD5);
 	assert_int_equal(c->users_n, 1);
 	assert_string_equal(c->users[0].name, "alice");
 	assert_string_equal(c->users[0].password, "wonderland");
@@ -248,7 +249,8 @@ every_hras_option_is_read(void **state)
 		      "agent berlin { secret = s1 } agent aachen { secret = s2 }\n"
 		      "sip { listen = tcp:203.0.113.10:5061 }\n"
 		      "media { address = 203.0.113.10 timeout = 0 linger = 1s max_age = 20ms }\n"
-		      "auth { require = all } internal_calls = relay store = /tmp/x.sqlite\n"
+		      "auth { require = all digest = both }\n"
+		      "internal_calls = relay store = /tmp/x.sqlite\n"
 		      "user zoe { password = z } user \"+49123\" { password = n }\n"
 		      "dns_servers = { 192.0.2.53, [2001:db8::53]:5353 }\n"
 		      "calls_max = 1 registrations_max = 2\n");
@@ -269,6 +271,7 @@ every_hras_option_is_read(void **state)
 	assert_int_equal(c->media.linger_ms, 1000);
 	assert_int_equal(c->media.max_age_ms, 20);
 	assert_int_equal(c->auth, CONFIG_AUTH_ALL);
+	assert_int_equal(c->digest, CONFIG_DIGEST_BOTH);
 	assert_false(c->internal_calls_direct);
 	assert_string_equal(c->store, "/tmp/x.sqlite");
 	assert_string_equal(config_find_user(c, "+49123")->password, "n");
@@ -392,6 +395,7 @@ wrong_values_of_hras_are_told_with_their_line(void **state)
 		{ 3, "agent a { secret = s }\nagent a { secret = t }", 4,
 		    "expected each name once" },
 		{ 9, "auth { require = maybe }", 0, "expected none, outside or all" },
+		{ 9, "auth { digest = sha1 }", 0, "expected md5, sha256 or both" },
 		{ 10, "user \"a@b\" { password = p }", 0, "user \"a@b\"" },
 		{ 10, "user a { password = \"\" }", 0, "user.password: it is empty" },
 		{ 10, "user a { password = x }\nuser a { password = y }", 11, "duplicate" },
@@ -616,11 +620,12 @@ shipped_hras_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 13);
+	assert_int_equal(uncomment_options(text), 14);
 	b = good_hras(text);
 	assert_int_equal(a->tunnel.grace_s, b->tunnel.grace_s);
 	assert_memory_equal(&a->media, &b->media, sizeof(a->media));
 	assert_int_equal(a->auth, b->auth);
+	assert_int_equal(a->digest, b->digest);
 	assert_int_equal(a->internal_calls_direct, b->internal_calls_direct);
 	assert_int_equal(a->calls_max, b->calls_max);
 	assert_int_equal(a->registrations_max, b->registrations_max);

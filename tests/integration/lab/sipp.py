@@ -134,7 +134,7 @@ class _Writer:
         else:
             template = _CALLER_AGAIN if self.dialog else _FIRST
         text = template.format(**words) + step["headers"]
-        if self.auth:
+        if self.auth and method != "ACK":
             text += "[authentication]\n"
             self.auth = False
         retrans = "" if method == "ACK" or not step["retrans"] else f' retrans="{step["retrans"]}"'
