@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The two ends of the tunnel's HTTP, joined in one process.
 http_pair_sources = \
-	tests/support/http_pair.c tests/support/http_pair.h \
+	tests/support/http_pair.c tests/support/http_pair.h tests/support/http_pair_assert.h \
 	tests/support/tcp_forwarder.c tests/support/tcp_forwarder.h \
 	tests/support/tls_ca.c tests/support/tls_ca.h
+http_pair_libs = libuplink.a libgateway.a $(LDADD)
+
+unit_tests += tests/unit/test_gateway
+tests_unit_test_gateway_SOURCES = tests/unit/test_gateway.c $(http_pair_sources)
+tests_unit_test_gateway_LDADD = $(http_pair_libs)
+
+unit_tests += tests/unit/test_uplink_cause
+tests_unit_test_uplink_cause_SOURCES = tests/unit/test_uplink_cause.c $(http_pair_sources)
+tests_unit_test_uplink_cause_LDADD = $(http_pair_libs)
 
 unit_tests += tests/unit/test_uplink_gateway
 tests_unit_test_uplink_gateway_SOURCES = tests/unit/test_uplink_gateway.c $(http_pair_sources)
-tests_unit_test_uplink_gateway_LDADD = libuplink.a libgateway.a $(LDADD)
+tests_unit_test_uplink_gateway_LDADD = $(http_pair_libs)
+
+unit_tests += tests/unit/test_uplink_loss
+tests_unit_test_uplink_loss_SOURCES = tests/unit/test_uplink_loss.c $(http_pair_sources)
+tests_unit_test_uplink_loss_LDADD = $(http_pair_libs)
 
 unit_tests += tests/unit/test_uplink_squid
 tests_unit_test_uplink_squid_SOURCES = tests/unit/test_uplink_squid.c $(http_pair_sources)
-tests_unit_test_uplink_squid_LDADD = libuplink.a libgateway.a $(LDADD)
+tests_unit_test_uplink_squid_LDADD = $(http_pair_libs)

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The uplink's way to the gateway through a real HTTP proxy, started by the test for itself. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above before itself */
-#include <cmocka.h>
+#include "tests/support/http_pair_assert.h"
 
-#include <arpa/inet.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,12 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-#include "tests/support/http_pair.h"
 #include "tests/support/tls_ca.h"
 
 #define SQUID "/usr/sbin/squid"
-#define SOON_MS 10000
 
 struct squid {
 	pid_t pid;
@@ -205,16 +196,6 @@ stop_squids(void **state)
 	return 0;
 }
 
-static bool
-four_pairs(void *arg)
-{
-	struct http_pair *p = arg;
-	struct gateway_facts g;
-
-	gateway_agent_facts(p->agent, &g);
-	return g.up_n == 4 && g.down_n == 4;
-}
-
 /* All pairs come up, and what is sent arrives. */
 static void
 assert_works(struct http_pair *p)
@@ -316,26 +297,12 @@ through_a_proxy_to_https(void **state)
 	tls_ca_free(&ca);
 }
 
-static bool
-has_error(void *arg)
-{
-	struct http_pair *p = arg;
-	struct uplink_facts u;
-
-	uplink_facts(p->uplink, &u);
-	return u.last_error[0] != '\0';
-}
-
 static void
 assert_cause(struct http_pair *p, const char *words)
 {
-	struct uplink_facts u;
-
 	http_pair_start_uplink(p);
-	assert_true(http_pair_wait(p, has_error, p, SOON_MS));
-	uplink_facts(p->uplink, &u);
-	if (strstr(u.last_error, words) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", words, u.last_error);
+	http_pair_wait(p, has_error, p, SOON_MS);
+	assert_error(p, words);
 	http_pair_stop_uplink(p);
 }
 
