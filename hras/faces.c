@@ -119,7 +119,9 @@ on_leg(void *arg, uint32_t face, const struct vcit_leg_order *o)
 		    .rtcp = o->rtcp,
 		    .far = o->far,
 		    .mux = o->mux,
-		    .latch = o->latch } };
+		    .latch = o->latch,
+		    .is_rtp = o->is_rtp,
+		    .clock_rate = o->clock_rate } };
 
 	send_control(h, face_get(&h->faces, face), &c);
 }
