@@ -68,11 +68,14 @@ put_head(struct buf *b, const char *name, const char *help, const char *type)
 	buf_printf(b, "# HELP vofw_%s %s\n# TYPE vofw_%s %s\n", name, help, name, type);
 }
 
+/* A figure of the status; a module's gauge of the same name is not told a second time. */
 static void
-put_figure(struct buf *b, const json_t *status, const char *key, const char *name, const char *help)
+put_figure(struct buf *b, const json_t *status, json_t *sums, const char *key, const char *name,
+    const char *help)
 {
 	const json_t *v = json_object_get(status, key);
 
+	json_object_del(sums, name);
 	if (!json_is_number(v))
 		return;
 	put_head(b, name, help, "gauge");
@@ -144,9 +147,10 @@ render_prometheus(const json_t *status, const struct metric_set *sets, size_t n,
 	buf_printf(&b, "\",version=\"");
 	put_label(&b, json_string_value(json_object_get(status, "version")) ?: "");
 	buf_printf(&b, "\"} 1\n");
-	put_figure(&b, status, "uptime_s", "uptime_seconds", "Seconds since the agent started.");
-	put_figure(&b, status, "calls", "calls", "Calls in the table now.");
-	put_figure(&b, status, "registrations", "registrations", "Registered contacts now.");
+	put_figure(&b, status, sums, "uptime_s", "uptime_seconds",
+	    "Seconds since the agent started.");
+	put_figure(&b, status, sums, "calls", "calls", "Calls in the table now.");
+	put_figure(&b, status, sums, "registrations", "registrations", "Registered contacts now.");
 	put_tunnels(&b, status);
 	for (size_t i = 0; i < n; i++) {
 		for (const struct metric *m = sets[i].table; m->name != NULL; m++) {
