@@ -37,6 +37,7 @@ struct media {
 	struct media_leg_list legs;
 	struct media_leg *by_channel; /* uthash: tunnel legs by face and number */
 	struct event turn;            /* runs after all sockets that are ready now */
+	bool turn_due;
 	struct media_count count;
 	uint8_t packet[MEDIA_PACKET_MAX + 1]; /* one byte more, to see that one is too long */
 };

@@ -58,6 +58,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	m->turn_due = false;
 	m->h.on_turn(m->arg);
 }
 
@@ -215,8 +216,11 @@ send_by(struct media_leg *leg, bool rtcp, const uint8_t *data, size_t n)
 	}
 	m->count.media_tunnel_sent++;
 	m->h.on_tunnel(m->arg, leg->channel.face, leg->channel.number * 2 + rtcp, data, n);
-	/* Behind the sockets that are ready already: one flush for all of them. */
-	event_active(&m->turn, 0, 0);
+	if (!m->turn_due) {
+		/* Behind the sockets that are ready already: one flush for all of them. */
+		m->turn_due = true;
+		event_active(&m->turn, 0, 0);
+	}
 }
 
 void
