@@ -23,11 +23,30 @@ vcit_new(const struct vcit_cfg *cfg, struct timers *timers, struct media *media,
 	return v;
 }
 
+static void
+tell_nobody(void *arg, uint32_t face, uint32_t number)
+{
+	(void)arg;
+	(void)face;
+	(void)number;
+}
+
+static void
+tell_nobody_busy(void *arg, uint32_t face, bool busy)
+{
+	(void)arg;
+	(void)face;
+	(void)busy;
+}
+
 void
 vcit_free(struct vcit *v)
 {
 	if (v == NULL)
 		return;
+	v->h = (struct vcit_handlers){
+		.on_leg_close = tell_nobody, .on_call_end = tell_nobody, .on_busy = tell_nobody_busy
+	};
 	while (v->calls != NULL)
 		vcit_call_free(v->calls);
 	vcit_faces_free(v);

@@ -78,6 +78,7 @@ struct vcit_handlers {
 
 struct vcit *vcit_new(const struct vcit_cfg *cfg, struct timers *timers, struct media *media,
     const struct vcit_handlers *h, void *arg);
+/* Calls that are still there are forgotten; no handler is called (see vcit_end_all). */
 void vcit_free(struct vcit *v);
 /* The server that BYEs are sent by; set once before the first message. */
 void vcit_set_server(struct vcit *v, struct sip_server *s);

@@ -197,6 +197,7 @@ void
 lab_free(struct lab *lab)
 {
 	sip_msg_free(lab->out);
+	vcit_end_all(lab->vcit, "test", lab->now_us);
 	vcit_free(lab->vcit);
 	for (int face = 0; face < 4; face++)
 		assert_false(lab->busy[face]);
