@@ -63,7 +63,10 @@ say_timed_out(const struct uplink_failure *f, char *out, size_t cap)
 	double connected_s = 0;
 
 	curl_easy_getinfo(f->easy, CURLINFO_CONNECT_TIME, &connected_s);
-	if (connected_s == 0)
+	if (strncmp(f->text, "Resolving", 9) == 0)
+		snprintf(out, cap, "no name server answers for the name of %s",
+		    f->proxy ? "the proxy" : "HRAS");
+	else if (connected_s == 0)
 		snprintf(out, cap, "no answer from %s: timed out while connecting (a firewall?)",
 		    f->proxy ? "the proxy" : "HRAS");
 	else

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "hrac/uplink_cause.h"
 #include "tests/support/tls_ca.h"
 
 static void
@@ -38,6 +39,53 @@ what_stands_in_the_way_is_named(void **state)
 	p.uplink_config.ca = "/nonexistent/ca.pem";
 	assert_cause(&p, "cannot connect to HRAS");
 	http_pair_free(&p);
+}
+
+static void
+what_libcurl_says_is_told_in_words_of_the_thing_itself(void **state)
+{
+	static const struct {
+		struct uplink_failure f;
+		const char *words;
+	} cases[] = {
+		{ { .code = CURLE_OPERATION_TIMEDOUT, .text = "Resolving timed out after 4000 ms" },
+		    "no name server answers for the name of HRAS" },
+		{ { .code = CURLE_OPERATION_TIMEDOUT,
+		      .text = "Connection timed out after 4000 ms" },
+		    "no answer from HRAS: timed out while connecting (a firewall?)" },
+		{ { .code = CURLE_OPERATION_TIMEDOUT,
+		      .text = "Connection timed out",
+		      .proxy = true },
+		    "no answer from the proxy: timed out while connecting (a firewall?)" },
+		{ { .code = CURLE_SSL_CONNECT_ERROR, .text = "wrong version number" },
+		    "TLS with HRAS fails: wrong version number" },
+		{ { .code = CURLE_RECV_ERROR, .text = "" },
+		    "the connection was cut: Failure when receiving data from the peer" },
+		{ { .code = CURLE_HTTP_RETURNED_ERROR,
+		      .text = "",
+		      .status = 404,
+		      .from_hras = true },
+		    "HRAS does not know our session" },
+		{ { .code = CURLE_HTTP_RETURNED_ERROR,
+		      .text = "",
+		      .status = 503,
+		      .from_hras = true },
+		    "HRAS refuses the request (HTTP 503)" },
+		{ { .code = CURLE_OK, .text = "", .status = 200, .from_hras = true }, "" },
+	};
+	struct uplink_failure f;
+	CURL *easy = curl_easy_init();
+	char text[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f = cases[i].f;
+		f.easy = easy;
+		uplink_cause(&f, text, sizeof(text));
+		assert_string_equal(text, cases[i].words);
+	}
+	curl_easy_cleanup(easy);
 }
 
 static bool
@@ -197,6 +245,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_stands_in_the_way_is_named),
+		cmocka_unit_test(what_libcurl_says_is_told_in_words_of_the_thing_itself),
 		cmocka_unit_test(a_failure_that_goes_on_is_told_once),
 		cmocka_unit_test(an_answer_that_is_not_of_hras_is_named),
 		cmocka_unit_test(a_certificate_of_another_authority_is_refused_with_the_reason),
