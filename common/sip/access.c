@@ -2,6 +2,7 @@
 #include "sip/access.h"
 
 #include <osipparser2/osip_parser.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

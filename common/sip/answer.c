@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <osipparser2/osip_parser.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -106,10 +107,14 @@ send_final(struct context *ctx, struct sip_msg *resp, uint64_t now_us)
 static void
 send_own(struct context *ctx, int status, uint64_t now_us)
 {
+	struct sip_msg *resp;
 	char tag[17];
 
 	sip_random_hex(tag, 8);
-	send_final(ctx, sip_msg_response(ctx->req, status, NULL, tag), now_us);
+	resp = sip_msg_response(ctx->req, status, NULL, tag);
+	if (status == 503) /* no ports, or a table at its cap: soon there may be */
+		sip_msg_header_set(resp, "Retry-After", "5");
+	send_final(ctx, resp, now_us);
 }
 
 /* -- Choosing (§16.7 step 6) -- */
@@ -179,9 +184,9 @@ send_best(struct context *ctx, struct branch *b, uint64_t now_us)
 	struct sip_msg *out;
 	int status;
 
-	/* A 503 is ours alone: upstream it would say that we are overloaded. */
+	/* The 503 of another would say upstream that we are overloaded. */
 	if (b->final == NULL || b->status == 503) {
-		send_own(ctx, b->status == 503 ? 500 : b->status, now_us);
+		send_own(ctx, b->final != NULL ? 500 : b->status, now_us);
 		return;
 	}
 	passage_open(&p, b, b->final);

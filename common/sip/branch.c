@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <osipparser2/osip_parser.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -130,8 +131,9 @@ status_of_failure(const struct branch *b, int err)
 		return 487;
 	if (err == ERR_TIMEOUT)
 		return 408;
-	/* §16.9: as if 503 had come; of a phone that is not there, what its user is: away. */
-	return b->target.registered ? 480 : 503;
+	/* §16.9: as if 503 had come, which is 500 upstream (§16.7 step 6); of a phone that is not
+	 * there, what its user is: away. */
+	return b->target.registered ? 480 : 500;
 }
 
 static void
@@ -222,7 +224,7 @@ send_to_hop(struct branch *b, uint64_t now_us)
 	if (!branch_crossing(b, false, &f) || !f.to->up)
 		return 480;
 	if (face_choose(f.to, &f.target) != 0)
-		return 503;
+		return 500;
 	b->hop[b->hop_at] = f.target;
 	b->disguised = ctx->real != NULL || (f.from != f.to && f.from->number != SIP_FACE_OUTSIDE);
 	if (forward_request(ctx->s, &f, ctx->route.m, ctx->req, b->target.uri, &out,
@@ -242,7 +244,7 @@ send_to_hop(struct branch *b, uint64_t now_us)
 static void
 try_hop(struct branch *b, uint64_t now_us)
 {
-	int status = 503;
+	int status = 500;
 
 	for (; b->hop_at < b->hop_n; b->hop_at++)
 		if ((status = send_to_hop(b, now_us)) == 0)
@@ -302,7 +304,7 @@ on_resolved(void *arg, int err, const struct sip_targets *targets)
 	if (b->hop_n > 0)
 		try_hop(b, now_us);
 	else
-		answer_local(b, err == ERR_TIMEOUT ? 503 : 404, now_us);
+		answer_local(b, err == ERR_NOT_FOUND ? 404 : 500, now_us);
 	context_release(ctx);
 }
 
@@ -323,7 +325,7 @@ resolve(struct branch *b, uint64_t now_us)
 		return;
 	}
 	if (b->ctx->s->resolver == NULL) {
-		answer_local(b, 503, now_us);
+		answer_local(b, 500, now_us);
 		return;
 	}
 	b->resolving = true;

@@ -3,6 +3,7 @@
 
 #include <osipparser2/osip_parser.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"

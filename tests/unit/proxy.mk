@@ -12,3 +12,5 @@ unit_tests += tests/unit/test_hide
 tests_unit_test_hide_SOURCES = tests/unit/test_hide.c tests/unit/sip_world.c tests/unit/sip_world.h
 unit_tests += tests/unit/test_route
 tests_unit_test_route_SOURCES = tests/unit/test_route.c tests/unit/sip_world.c tests/unit/sip_world.h
+unit_tests += tests/unit/test_server
+tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/sip_world.c tests/unit/sip_world.h
