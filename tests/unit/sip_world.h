@@ -84,7 +84,7 @@ struct phone {
 	char via[64];         /* sent-by */
 	char tag[32], call_id[64];
 	unsigned cseq;
-	char extra[1024];  /* header lines for its next request */
+	char extra[1024]; /* header lines for its next request */
 	const char *type; /* of its next body */
 	char body[1024];
 };
