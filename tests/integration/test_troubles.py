@@ -23,10 +23,11 @@ def _garbled(endpoint):
     """(what is wrong, the bytes, whether an answer can be asked for)."""
     good = endpoint.request("OPTIONS", "sip:example.com")
     yield "no Via", re.sub(r"Via:.*\r\n", "", good), False
-    yield "no Call-ID", re.sub(r"Call-ID:.*\r\n", "", good), True
-    yield "no CSeq", re.sub(r"CSeq:.*\r\n", "", good), True
-    yield "no To", re.sub(r"To:.*\r\n", "", good), True
-    yield "no From", re.sub(r"From:.*\r\n", "", good), True
+    # Without one of these there can be no answer that its sender would recognize (§8.2.6.2).
+    yield "no Call-ID", re.sub(r"Call-ID:.*\r\n", "", good), False
+    yield "no CSeq", re.sub(r"CSeq:.*\r\n", "", good), False
+    yield "no To", re.sub(r"To:.*\r\n", "", good), False
+    yield "no From", re.sub(r"From:.*\r\n", "", good), False
     yield "CSeq of another method", good.replace("CSeq: 1 OPTIONS", "CSeq: 1 BYE"), True
     yield "a number that is none", good.replace("CSeq: 1 ", "CSeq: 99999999999999999999 "), True
     yield "a body that is cut", good.replace("Content-Length: 0", "Content-Length: 500"), True
@@ -52,7 +53,10 @@ def _survives_garbage(endpoint, calls):
     for what, data, answerable in _garbled(endpoint):
         endpoint.send(data)
         if answerable:
-            answer = endpoint.final(3)
+            try:
+                answer = endpoint.final(3)
+            except Timeout:
+                raise Failure(f"{what}: no answer") from None
             expect(400 <= answer.status < 500, f"{what}: {answer.start}")
     endpoint.socket.settimeout(0.1)
     for cut in range(0, 400, 7):
@@ -99,7 +103,10 @@ def test_malformed_sip_over_tcp(lab):
         answers = b""
         while answers.count(b"SIP/2.0 200") < 2:
             answers += stream.recv(65536)
-        stream.sendall(b"Content-Length: -1\r\n\r\n" + b"\xff" * 100000)
+        try:
+            stream.sendall(b"Content-Length: -1\r\n\r\n" + b"\xff" * 100000)
+        except ConnectionError:
+            pass
         wait_for("the connection to be closed", lambda: _closed(stream))
         expect(endpoint.ask("OPTIONS", "sip:example.com").status == 200, "it still answers")
         endpoint.close()
@@ -118,8 +125,12 @@ def test_an_sdp_that_cannot_be_read_is_488(lab):
     expect(bob.register().status == 200, "bob is registered")
     good = _offer(alice)
     for body in ("hello\n", "v=0\n", good.replace("m=audio 6000", "m=audio 99999"),
-                 good.replace("IN IP4 192.168.1.11", "IN IP9 elsewhere"), good[:60], "\0\1\2"):
-        answer = alice.ask("INVITE", "sip:bob@example.com", body=body)
+                 good.replace("IN IP4 192.168.1.11", "IN IP9 elsewhere"), good[:good.index("m=audio") + 9],
+                 "\0\1\2"):
+        try:
+            answer = alice.ask("INVITE", "sip:bob@example.com", body=body)
+        except Timeout:
+            raise Failure(f"{body!r}: no answer") from None
         expect(answer.status == 488, f"{body!r}: 488, not {answer.start}")
     try:
         passed = bob.receive(0.3, lambda m: m.method == "INVITE")
