@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -194,6 +195,7 @@ on_control(struct hrac *h, const struct control *c)
 		taught_sync(h->taught, c->u.sync.begin);
 		return 0;
 	case CONTROL_CALL:
+		timer_clear(h->timers, &h->quiet); /* the INVITE is taught: the call counts now */
 		return taught_call(h->taught, &c->u.call);
 	case CONTROL_CALL_END:
 		taught_call_end(h->taught, c->u.call_end.call);
@@ -257,10 +259,23 @@ introduce(struct hrac *h)
 	send_control(h, &c);
 }
 
+/* Of these calls nobody outside knows any more. */
+static void
+end_calls(struct hrac *h, const char *why)
+{
+	if (taught_calls_n(h->taught) > 0)
+		log_warn(COMPONENT, "%s: its %zu calls end here", why, taught_calls_n(h->taught));
+	outage_execute_wills(h->outage, h->taught, clock_us());
+	taught_clear(h->taught);
+	update_busy(h);
+}
+
 static void
 on_session(void *arg, const struct tunnel_grant *grant, bool restarted)
 {
-	(void)grant, (void)restarted;
+	(void)grant;
+	if (restarted)
+		end_calls(arg, "HRAS has restarted");
 	introduce(arg);
 }
 
@@ -280,12 +295,11 @@ static void
 on_gone(void *arg, uint64_t now_us)
 {
 	struct hrac *h = arg;
+	char why[64];
 
-	log_warn(COMPONENT, "HRAS has been away for %u s: its %zu calls end here", h->grace_s,
-	    taught_calls_n(h->taught));
-	outage_execute_wills(h->outage, h->taught, now_us);
-	taught_clear(h->taught);
-	update_busy(h);
+	(void)now_us;
+	snprintf(why, sizeof(why), "HRAS has been away for %u s", h->grace_s);
+	end_calls(h, why);
 }
 
 /* -- Starting -- */
