@@ -87,6 +87,18 @@ tell_failure(struct context *ctx, int status)
 		ctx->s->h.on_invite_failed(ctx->s->arg, context_real(ctx), status);
 }
 
+/* RFC 3326 §2: so that the phones that did not answer show no missed call. */
+static void
+cancel_others(struct context *ctx, int status, uint64_t now_us)
+{
+	char reason[64];
+
+	snprintf(reason, sizeof(reason), "SIP;cause=%d%s", status,
+	    is_success(status) ? ";text=\"Call completed elsewhere\"" : "");
+	for (size_t i = 0; i < ctx->branch_n; i++)
+		branch_cancel(&ctx->branch[i], reason, now_us);
+}
+
 /* Takes over resp. Whatever is still under way is not wanted any more (§16.7 step 10). */
 static void
 send_final(struct context *ctx, struct sip_msg *resp, uint64_t now_us)
@@ -99,8 +111,7 @@ send_final(struct context *ctx, struct sip_msg *resp, uint64_t now_us)
 	ctx->answered = true;
 	if (!is_success(status))
 		tell_failure(ctx, status);
-	for (size_t i = 0; i < ctx->branch_n; i++)
-		branch_cancel(&ctx->branch[i], now_us);
+	cancel_others(ctx, status, now_us);
 	route_clear(&ctx->route);
 }
 
@@ -184,6 +195,11 @@ send_best(struct context *ctx, struct branch *b, uint64_t now_us)
 	struct sip_msg *out;
 	int status;
 
+	if (b->status == 408 && !context_is_invite(ctx)) { /* RFC 4320 §4.2: it would be too late */
+		ctx->answered = true;
+		sip_server_txn_drop(ctx->st, now_us);
+		return;
+	}
 	/* The 503 of another would say upstream that we are overloaded. */
 	if (b->final == NULL || b->status == 503) {
 		send_own(ctx, b->final != NULL ? 500 : b->status, now_us);
@@ -233,8 +249,7 @@ end_branch(struct branch *b, int status, struct sip_msg *final, uint64_t now_us)
 		ctx->s->h.on_branch_failed(ctx->s->arg, context_real(ctx), b->id);
 	/* Step 5: nobody will take it. */
 	if (status >= 600)
-		for (size_t i = 0; i < ctx->branch_n; i++)
-			branch_cancel(&ctx->branch[i], now_us);
+		cancel_others(ctx, status, now_us);
 	answer_choose(ctx, now_us);
 }
 
@@ -254,8 +269,9 @@ relay_provisional(struct branch *b, const struct sip_msg *resp, uint64_t now_us)
 	struct sip_msg *out;
 	int status;
 
-	/* §16.7 step 5: 100 is for one hop. */
-	if (sip_msg_status(resp) == 100 || ctx->answered || ctx->st == NULL)
+	/* §16.7 step 5: 100 is for one hop. RFC 4320 §4.1: the others are for INVITE. */
+	if (sip_msg_status(resp) == 100 || !context_is_invite(ctx) || ctx->answered ||
+	    ctx->st == NULL)
 		return;
 	passage_open(&p, b, resp);
 	status = prepare(&p, &out);

@@ -349,7 +349,7 @@ branch_start(struct branch *b, uint64_t now_us)
 }
 
 void
-branch_cancel(struct branch *b, uint64_t now_us)
+branch_cancel(struct branch *b, const char *reason, uint64_t now_us)
 {
 	if (b->done)
 		return;
@@ -359,6 +359,7 @@ branch_cancel(struct branch *b, uint64_t now_us)
 		b->query = NULL;
 		answer_local(b, 487, now_us);
 	} else if (b->ct != NULL) {
+		sip_client_txn_cancel_reason(b->ct, reason);
 		sip_client_txn_cancel(b->ct, now_us);
 	}
 }

@@ -77,8 +77,8 @@ bool context_is_hooked(const struct context *ctx);
 
 /* Ends are told to answer.c, also from within. */
 void branch_start(struct branch *b, uint64_t now_us);
-/* §16.10, and when another branch has won. */
-void branch_cancel(struct branch *b, uint64_t now_us);
+/* §16.10, and when another branch has won. reason: of RFC 3326, NULL = none. */
+void branch_cancel(struct branch *b, const char *reason, uint64_t now_us);
 void branch_clear(struct branch *b); /* frees what it owns */
 
 /* The crossing of a branch's request, or of its responses; false when a face is gone. */

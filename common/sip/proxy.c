@@ -355,18 +355,19 @@ proxy_request(const struct arrival *a)
 }
 
 void
-proxy_cancel(struct sip_server *s, struct sip_server_txn *invite, uint64_t now_us)
+proxy_cancel(const struct arrival *a, struct sip_server_txn *invite)
 {
-	struct context *ctx = context_find(s, invite);
+	struct context *ctx = context_find(a->s, invite);
+	const char *reason = sip_msg_header(a->req, "Reason");
 
 	if (ctx == NULL || ctx->answered)
 		return;
 	ctx->cancelled = true;
 	ctx->starting = true; /* no choice before all are told */
 	for (size_t i = 0; i < ctx->branch_n; i++)
-		branch_cancel(&ctx->branch[i], now_us);
+		branch_cancel(&ctx->branch[i], reason, a->now_us);
 	ctx->starting = false;
-	answer_choose(ctx, now_us);
+	answer_choose(ctx, a->now_us);
 }
 
 void

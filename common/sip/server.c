@@ -109,11 +109,17 @@ server_send_response(struct sip_server *s, struct sip_server_txn *st, struct sip
 	uint64_t *const by_class[] = { &s->n.sip_answers_1xx, &s->n.sip_answers_2xx,
 		&s->n.sip_answers_3xx, &s->n.sip_answers_4xx, &s->n.sip_answers_5xx,
 		&s->n.sip_answers_6xx };
-	int class = sip_msg_status(resp) / 100;
+	int status = sip_msg_status(resp), class = status / 100;
+	char tag[17];
 
 	if (class >= 1 && class <= 6)
 		++*by_class[class - 1];
-	sip_server_txn_respond(st, resp, now_us);
+	if (sip_server_txn_respond(st, resp, now_us) != ERR_TOO_BIG || status < 200)
+		return;
+	/* What we added made it too long: the transaction must end all the same. */
+	sip_random_hex(tag, 8);
+	sip_server_txn_respond(st,
+	    sip_msg_response(sip_server_txn_request(st), 500, "Response Too Large", tag), now_us);
 }
 
 void
@@ -177,7 +183,7 @@ on_request(void *arg, struct sip_server_txn *st, const struct sip_msg *req,
 
 	count_request(s, req);
 	if (invite != NULL)
-		proxy_cancel(s, invite, s->now_us);
+		proxy_cancel(&a, invite);
 	else
 		proxy_request(&a);
 }

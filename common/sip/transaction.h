@@ -74,6 +74,9 @@ void sip_server_txn_own(struct sip_server_txn *st, sip_server_txn_ended_cb *cb, 
  * the Accepted state. ERR_STATE when a final response was sent. */
 int sip_server_txn_respond(struct sip_server_txn *st, struct sip_msg *resp, uint64_t now_us);
 
+/* Ends it without a response, as RFC 4320 §4.2 wants of a non-INVITE that nobody answered. */
+void sip_server_txn_drop(struct sip_server_txn *st, uint64_t now_us);
+
 /* -- Client side -- */
 
 struct sip_client_handlers {
@@ -96,6 +99,9 @@ int sip_client_txn_start(struct sip_layer *l, struct sip_msg *req, const struct 
 
 const struct sip_msg *sip_client_txn_request(const struct sip_client_txn *ct);
 const struct sip_flow *sip_client_txn_flow(const struct sip_client_txn *ct);
+
+/* The value of Reason (RFC 3326) that a CANCEL of it will bring. Copies; NULL = none. */
+void sip_client_txn_cancel_reason(struct sip_client_txn *ct, const char *reason);
 
 /* CANCELs an INVITE (RFC 3261 §9.1): at once after a provisional response, else when one comes. */
 void sip_client_txn_cancel(struct sip_client_txn *ct, uint64_t now_us);

@@ -59,6 +59,7 @@ struct sip_client_txn {
 	struct sip_client_handlers h; /* all NULL when nobody owns it */
 	void *arg;
 	bool cancel_wanted, cancel_sent;
+	char *cancel_reason;
 };
 
 enum server_state {

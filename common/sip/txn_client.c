@@ -188,14 +188,16 @@ start(struct sip_layer *l, struct sip_msg *req, const struct sip_flow *to, uint6
 static void
 send_cancel(struct sip_client_txn *ct, uint64_t now_us)
 {
+	struct sip_msg *m = derived(ct, "CANCEL", ct->t.req->osip->to);
 	struct sip_client_txn *cancel;
 
 	ct->cancel_wanted = false;
 	ct->cancel_sent = true;
+	if (ct->cancel_reason != NULL)
+		sip_msg_header_set(m, "Reason", ct->cancel_reason);
 	/* A transaction of its own that nobody waits for: only the INVITE's response counts. The
 	 * cap does not hold it up, there is one at most for an INVITE that was let in. */
-	start(ct->t.layer, derived(ct, "CANCEL", ct->t.req->osip->to), &ct->t.flow, now_us,
-	    &cancel);
+	start(ct->t.layer, m, &ct->t.flow, now_us, &cancel);
 	/* §9.1: no final response to the INVITE in 64*T1 after the CANCEL: none will come. */
 	timer_set(ct->t.layer->timers, &ct->t.end, now_us + TXN_64_T1_US);
 }
@@ -317,6 +319,13 @@ sip_client_txn_flow(const struct sip_client_txn *ct)
 }
 
 void
+sip_client_txn_cancel_reason(struct sip_client_txn *ct, const char *reason)
+{
+	mem_free(ct->cancel_reason);
+	ct->cancel_reason = mem_strdup(reason);
+}
+
+void
 sip_client_txn_cancel(struct sip_client_txn *ct, uint64_t now_us)
 {
 	if (!ct->t.invite || ct->cancel_sent)
@@ -342,5 +351,6 @@ txn_client_destroy(struct sip_client_txn *ct)
 	sip_msg_free(ct->t.req);
 	mem_free(ct->t.sent);
 	mem_free(ct->t.key);
+	mem_free(ct->cancel_reason);
 	mem_free(ct);
 }

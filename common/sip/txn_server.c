@@ -150,6 +150,12 @@ sip_server_txn_respond(struct sip_server_txn *st, struct sip_msg *resp, uint64_t
 	return 0;
 }
 
+void
+sip_server_txn_drop(struct sip_server_txn *st, uint64_t now_us)
+{
+	set_state(st, SERVER_TERMINATED, now_us);
+}
+
 /* -- Messages from the network -- */
 
 struct sip_server_txn *

@@ -430,7 +430,8 @@ phone_invite(struct phone *p, const char *uri)
 }
 
 void
-phone_answer(struct phone *p, const struct sent *request, int status)
+phone_answer_with(struct phone *p, const struct sent *request, int status, const char *name,
+    const char *value)
 {
 	struct sip_msg *m = sip_msg_response(request->m, status, NULL, p->tag);
 	osip_list_t *rr = &request->m->osip->record_routes;
@@ -447,10 +448,18 @@ phone_answer(struct phone *p, const struct sent *request, int status)
 		put_sdp(p, sdp, sizeof(sdp));
 		sip_msg_body_set(m, "application/sdp", sdp, strlen(sdp));
 	}
+	if (name != NULL)
+		sip_msg_header_set(m, name, value);
 	assert_int_equal(sip_msg_encode(m, &text, &n), 0);
 	sip_server_receive(p->w->server, &p->flow, text, n, p->w->now_us);
 	mem_free(text);
 	sip_msg_free(m);
+}
+
+void
+phone_answer(struct phone *p, const struct sent *request, int status)
+{
+	phone_answer_with(p, request, status, NULL, NULL);
 }
 
 /* -- Dialogs (RFC 3261 §12.1) -- */

@@ -108,6 +108,9 @@ void phone_registered(struct phone *p);              /* registers and expects 20
 void phone_invite(struct phone *p, const char *uri); /* with SDP */
 /* Answers what it got; 1xx > 100 and 2xx bring Contact, Record-Route and (INVITE) SDP. */
 void phone_answer(struct phone *p, const struct sent *request, int status);
+/* ... with one header field more. */
+void phone_answer_with(struct phone *p, const struct sent *request, int status, const char *name,
+    const char *value);
 
 void dialog_of_caller(struct dialog *d, struct phone *p, const struct sent *response);
 void dialog_of_callee(struct dialog *d, struct phone *p, const struct sent *request);

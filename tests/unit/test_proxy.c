@@ -422,6 +422,77 @@ a_closed_connection_is_followed_by_the_contact(void **state)
 	world_free(w);
 }
 
+static void
+a_request_that_nobody_answers_is_not_answered_408(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone alice = phone_at(w, OFFICE, "alice", "192.168.1.20:5062");
+	struct phone olga = phone_at(w, OUTSIDE, "olga", "198.51.100.7:5060");
+
+	(void)state;
+	phone_registered(&olga);
+	phone_request(&alice, "MESSAGE", "sip:olga@example.com", "sip:olga@example.com");
+	world_pass(w, 40 * CLOCK_S);
+	while (!world_is_empty(w))
+		world_expect_dropped(w, "MESSAGE", OUTSIDE);
+	assert_int_equal(world_metric(w, "sip_server_txns"), 0);
+	assert_int_equal(world_metric(w, "sip_client_txns"), 0);
+	world_free(w);
+}
+
+static void
+a_phone_that_rings_for_ever_is_cancelled_after_three_minutes(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone alice = phone_at(w, OFFICE, "alice", "192.168.1.20:5062");
+	struct phone olga = phone_at(w, OUTSIDE, "olga", "198.51.100.7:5060");
+	struct sent *invite;
+
+	(void)state;
+	phone_registered(&olga);
+	phone_invite(&alice, "sip:olga@example.com");
+	world_expect_dropped(w, "100", OFFICE);
+	invite = world_expect(w, "INVITE", OUTSIDE);
+	phone_answer(&olga, invite, 180);
+	world_expect_dropped(w, "180", OFFICE);
+	world_pass(w, 120 * CLOCK_S);
+	phone_answer(&olga, invite, 180); /* Timer C begins anew */
+	world_expect_dropped(w, "180", OFFICE);
+	world_pass(w, 181 * CLOCK_S);
+	assert_true(world_is_silent(w));
+	world_pass(w, 10 * CLOCK_S);
+	world_expect_dropped(w, "CANCEL", OUTSIDE);
+	world_pass(w, 33 * CLOCK_S);
+	while (w->out->to.face == OUTSIDE)
+		world_expect_dropped(w, "CANCEL", OUTSIDE);
+	world_expect_dropped(w, "408", OFFICE);
+	sent_free(invite);
+	world_drop_all(w);
+	world_free(w);
+}
+
+static void
+an_answer_too_long_to_be_relayed_becomes_500(void **state)
+{
+	static char header[65000];
+	struct world *w = world_new(&relay);
+	struct phone alice = phone_at(w, OFFICE, "alice", "192.168.1.20:5062");
+	struct phone olga = phone_at(w, OUTSIDE, "olga", "198.51.100.7:5060");
+	struct sent *s;
+
+	(void)state;
+	phone_registered(&alice);
+	snprintf(olga.extra, sizeof(olga.extra),
+	    "Via: SIP/2.0/UDP %0300d.example;branch=z9hG4bKx\n", 1);
+	phone_request(&olga, "MESSAGE", "sip:alice@example.com", "sip:alice@example.com");
+	s = world_expect(w, "MESSAGE", OFFICE);
+	memset(header, 'x', sizeof(header) - 1);
+	phone_answer_with(&alice, s, 200, "X", header);
+	sent_free(s);
+	world_expect_dropped(w, "500", OUTSIDE);
+	world_free(w);
+}
+
 /* -- Forks -- */
 
 static void
@@ -455,6 +526,7 @@ all_phones_ring_and_when_one_answers_the_others_are_cancelled(void **state)
 	phone_answer(&mobile, to_mobile, 200);
 	ok = world_expect(w, "200", OUTSIDE);
 	cancel = world_expect(w, "CANCEL", OFFICE);
+	assert_non_null(strstr(cancel->text, "Call completed elsewhere"));
 	phone_answer(&desk, cancel, 200);
 	phone_answer(&desk, to_desk, 487);
 	world_expect_dropped(w, "ACK", OFFICE);
@@ -648,6 +720,9 @@ main(void)
 		cmocka_unit_test(who_is_not_there_is_480_who_is_nobody_404),
 		cmocka_unit_test(a_phone_behind_a_tunnel_that_is_down_is_480_at_once),
 		cmocka_unit_test(a_phone_that_does_not_answer_is_408_in_the_end),
+		cmocka_unit_test(a_request_that_nobody_answers_is_not_answered_408),
+		cmocka_unit_test(a_phone_that_rings_for_ever_is_cancelled_after_three_minutes),
+		cmocka_unit_test(an_answer_too_long_to_be_relayed_becomes_500),
 		cmocka_unit_test(an_undeliverable_invite_is_480_for_a_registered_phone),
 		cmocka_unit_test(a_closed_connection_is_followed_by_the_contact),
 		cmocka_unit_test(all_phones_ring_and_when_one_answers_the_others_are_cancelled),
