@@ -227,9 +227,11 @@ void
 sip_msg_header_set(struct sip_msg *m, const char *name, const char *value)
 {
 	const char *full = sip_compact_name(name, strlen(name));
+	char *line = mem_dup(value, strcspn(value, "\r\n"));
 
 	sip_msg_header_remove(m, name);
-	osip_message_set_header(m->osip, full != NULL ? full : name, value);
+	osip_message_set_header(m->osip, full != NULL ? full : name, line);
+	mem_free(line);
 }
 
 /* -- The wire -- */

@@ -96,7 +96,7 @@ const char *sip_msg_branch(const struct sip_msg *m); /* of the top Via; "" when 
 /* First value of a header field that libosip2 has no structure for (and of Expires, Require ...);
  * NULL when absent. Names in any case; compact forms are known. */
 const char *sip_msg_header(const struct sip_msg *m, const char *name);
-/* Afterwards there is this one value. */
+/* Afterwards there is this one value, up to its first line end if it has any. */
 void sip_msg_header_set(struct sip_msg *m, const char *name, const char *value);
 void sip_msg_header_remove(struct sip_msg *m, const char *name); /* all values */
 

@@ -15,8 +15,9 @@ struct event_base;
  * for the outside and by HRAC for the inside. It frames streams, keeps connections for reuse,
  * answers CRLF keepalives (RFC 5626 §3.5.1), marks AF31. Messages are bytes here; it knows nothing
  * of transactions. Connections are capped (TRANSPORT_CONNS_MAX, and per peer address); an idle one
- * is closed after 65 minutes (a registration lasts 60), one that never sent a whole message after 30 s. Writes never block:
- * at most 256 KiB wait on a connection, then it is closed. Runs on the event base's thread.
+ * is closed after 65 minutes (a registration lasts 60), one that never sent a whole message after
+ * 30 s. Writes never block: at most 256 KiB wait on a connection, then it is closed. Runs on the
+ * event base's thread.
  */
 #define TRANSPORT_CONNS_MAX 8192
 #define TRANSPORT_CONNS_PER_HOST_MAX 256

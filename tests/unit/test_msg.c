@@ -125,6 +125,25 @@ msg_encodes_what_it_parsed_in_the_order_of_each_list(void **state)
 }
 
 static void
+msg_splits_lists_at_commas_outside_quotes_and_brackets(void **state)
+{
+	static const char text[] =
+	    "OPTIONS sip:a@b.c SIP/2.0\r\n"
+	    "m: \"A, \\\"B\" <sip:a@b.c;x=1,2>;y=\"3,4\" , ,<sip:d@e.f>\r\n\r\n";
+	struct sip_msg *m = parse(text);
+	osip_contact_t *c;
+
+	(void)state;
+	assert_int_equal(osip_list_size(&m->osip->contacts), 2);
+	c = osip_list_get(&m->osip->contacts, 0);
+	assert_string_equal(c->displayname, "\"A, \\\"B\"");
+	assert_string_equal(c->url->username, "a");
+	c = osip_list_get(&m->osip->contacts, 1);
+	assert_string_equal(c->url->username, "d");
+	sip_msg_free(m);
+}
+
+static void
 msg_encoded_and_parsed_again_is_the_same(void **state)
 {
 	struct sip_msg *m = parse(invite), *copy, *again;
@@ -175,7 +194,7 @@ msg_header_set_leaves_one_value_and_remove_none(void **state)
 	sip_msg_header_remove(m, "X-A");
 	assert_null(sip_msg_header(m, "X-A"));
 	assert_string_equal(sip_msg_header(m, "Subject"), "hello");
-	sip_msg_header_set(m, "Subject", "bye");
+	sip_msg_header_set(m, "Subject", "bye\r\nX-Evil: 1");
 	assert_string_equal(sip_msg_header(m, "s"), "bye");
 	sip_msg_header_remove(m, "s");
 	assert_null(sip_msg_header(m, "Subject"));
@@ -527,6 +546,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(msg_gives_every_field_by_its_accessor),
 		cmocka_unit_test(msg_encodes_what_it_parsed_in_the_order_of_each_list),
+		cmocka_unit_test(msg_splits_lists_at_commas_outside_quotes_and_brackets),
 		cmocka_unit_test(msg_encoded_and_parsed_again_is_the_same),
 		cmocka_unit_test(msg_shows_a_change_made_directly_in_the_structure),
 		cmocka_unit_test(msg_header_set_leaves_one_value_and_remove_none),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "sip/resolve.h"
+#include "sip/resolve_impl.h"
 
 /* A name server of our own on loopback, with one zone, on the same event loop. */
 enum { A = 1, AAAA = 28, SRV = 33, NAPTR = 35 };
@@ -50,6 +52,11 @@ static const struct {
 	{ "not.test", A, 0, 0, 0, "192.0.2.30", NULL },
 	{ "_sip._udp.weight.test", SRV, 1, 75, 5060, "main.test", NULL },
 	{ "_sip._udp.weight.test", SRV, 1, 25, 5060, "back.test", NULL },
+	{ "_sip._udp.zero.test", SRV, 1, 1, 5060, "main.test", NULL },
+	{ "_sip._udp.zero.test", SRV, 1, 0, 5060, "back.test", NULL },
+	{ "order.test", NAPTR, 20, 1, 0, "SIP+D2U", "_sip._udp.else.test" },
+	{ "order.test", NAPTR, 10, 2, 0, "sip+d2t", "_sip._tcp.else.test" },
+	{ "late.test", A, 0, 0, 0, "192.0.2.40", NULL },
 	{ "_sip._udp.lost.test", SRV, 1, 0, 5060, "nowhere.test", NULL },
 	{ "_sip._udp.lost.test", SRV, 2, 0, 5060, "main.test", NULL },
 };
@@ -60,6 +67,7 @@ struct world {
 	int fd;
 	char server[ADDR_STR_MAX];
 	struct sip_resolver *r;
+	bool late; /* no answers yet for late.test */
 	unsigned questions_n;
 	unsigned type_n[64]; /* questions of each type */
 	/* What the callback was told. */
@@ -177,7 +185,7 @@ on_question(int fd, short what, void *arg)
 	type = (uint16_t)(q[12 + name_len] << 8 | q[13 + name_len]);
 	w->questions_n++;
 	w->type_n[type % 64]++;
-	if (strncmp(name, "silent", 6) == 0 || strstr(name, ".silent") != NULL)
+	if (strncmp(name, "silent", 6) == 0 || (w->late && strcmp(name, "late.test") == 0))
 		return;
 	for (size_t i = 0; i < sizeof(zone) / sizeof(zone[0]); i++)
 		found += zone[i].type == type && strcasecmp(zone[i].name, name) == 0;
@@ -322,6 +330,8 @@ naptr_decides_on_the_transport_where_there_is_one(void **state)
 
 	assert_string_equal(resolve(w, "naptr.test", 0, NULL),
 	    "tcp:192.0.2.10:5062 udp:192.0.2.20:5061");
+	assert_string_equal(resolve(w, "order.test", 0, NULL),
+	    "tcp:192.0.2.10:5062 udp:192.0.2.20:5061");
 }
 
 static void
@@ -361,12 +371,26 @@ weights_of_srv_share_the_calls_out(void **state)
 
 	resolve(w, "weight.test", 0, "udp");
 	questions_n = w->questions_n;
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 1000; i++) {
 		main_n += strncmp(resolve(w, "weight.test", 0, "udp"), "udp:192.0.2.10", 14) == 0;
-	assert_int_equal(w->targets.n, 2);
+		assert_int_equal(w->targets.n, 2);
+		assert_false(addr_equal(&w->targets.target[0].addr, &w->targets.target[1].addr));
+	}
 	/* 3 of 4, six standard deviations to either side. */
 	assert_in_range(main_n, 750 - 84, 750 + 84);
 	assert_int_equal(w->questions_n, questions_n);
+}
+
+/* RFC 2782: it stands first in the sum and has the number 0 for itself. */
+static void
+srv_without_weight_has_its_turn_too(void **state)
+{
+	struct world *w = *state;
+	unsigned zero_n = 0;
+
+	for (int i = 0; i < 200; i++)
+		zero_n += strncmp(resolve(w, "zero.test", 0, "udp"), "udp:192.0.2.20", 14) == 0;
+	assert_in_range(zero_n, 1, 199);
 }
 
 static void
@@ -481,6 +505,65 @@ cache_at_its_cap_forgets_the_oldest(void **state)
 }
 
 static void
+on_resolved_asks_more(void *arg, int err, const struct sip_targets *targets)
+{
+	struct world *w = arg;
+	struct sip_resolve_key key = { .host = "one.more.test", .port = 5060 };
+
+	on_resolved(arg, err, targets);
+	sip_resolve(w->r, &key, on_resolved, w, NULL);
+}
+
+/* The oldest entry is the one whose callbacks are running while room is made for another. */
+static void
+cache_at_its_cap_keeps_an_entry_while_it_calls(void **state)
+{
+	struct world *w = *state;
+	struct sip_resolve_key key = { .host = "late.test", .port = 5060 };
+	char name[32];
+
+	w->late = true;
+	sip_resolve(w->r, &key, on_resolved_asks_more, w, NULL);
+	sip_resolve(w->r, &key, on_resolved, w, NULL);
+	for (unsigned i = 0; i < 4095; i++) {
+		sprintf(name, "n%u.test", i);
+		resolve(w, name, 5060, NULL);
+	}
+	w->calls_n = 0;
+	w->late = false;
+	WAIT(w, w->calls_n == 3);
+}
+
+static void
+least_ttl_of_an_answer_counts_wherever_it_is_cut(void **state)
+{
+	static const uint8_t head[] = { 0, 1, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0, 1, 'a', 0, 0, 1,
+		0, 1 };
+	static const uint32_t ttl_s[] = { 60, 30 };
+	uint8_t answer[100];
+	struct wire_write w = wire_writer(answer, sizeof(answer));
+
+	(void)state;
+	wire_put_bytes(&w, head, sizeof(head));
+	for (size_t i = 0; i < 2; i++) {
+		wire_put_u16(&w, 0xc00c);
+		wire_put_u32(&w, 0x00010001);
+		wire_put_u32(&w, ttl_s[i]);
+		wire_put_u16(&w, 4);
+		wire_put_u32(&w, 0x7f000001);
+	}
+	assert_int_equal(resolve_dns_ttl_s(answer, (int)w.used), 30);
+	for (size_t cut = 0; cut < w.used; cut++) {
+		uint8_t *copy = malloc(cut);
+
+		memcpy(copy, answer, cut);
+		assert_int_equal(resolve_dns_ttl_s(copy, (int)cut),
+		    cut < w.used - 16 ? UINT_MAX : 60);
+		free(copy);
+	}
+}
+
+static void
 localhost_comes_from_the_hosts_file(void **state)
 {
 	struct world *w = *state;
@@ -518,6 +601,7 @@ main(void)
 		TEST(both_families_are_given_ipv4_first),
 		TEST(srv_target_without_address_is_passed_over),
 		TEST(weights_of_srv_share_the_calls_out),
+		TEST(srv_without_weight_has_its_turn_too),
 		TEST(name_that_is_not_there_is_not_found_and_remembered),
 		TEST(what_cannot_be_resolved_is_not_found_at_once),
 		TEST(server_that_is_silent_ends_in_a_timeout),
@@ -525,6 +609,8 @@ main(void)
 		TEST(cancelled_query_is_never_called),
 		TEST(freeing_drops_what_is_under_way),
 		TEST(cache_at_its_cap_forgets_the_oldest),
+		TEST(cache_at_its_cap_keeps_an_entry_while_it_calls),
+		TEST(least_ttl_of_an_answer_counts_wherever_it_is_cut),
 		TEST(localhost_comes_from_the_hosts_file),
 		TEST(bad_server_is_refused),
 	};

@@ -316,6 +316,7 @@ invite_client_does_not_repeat_over_tcp_but_times_out_too(void **state)
 	assert_int_equal(w->sent_n, 1);
 	assert_non_null(strstr(w->sent[0].text,
 	    "Via: SIP/2.0/TCP 203.0.113.10:5060;branch=z9hG4bK"));
+	assert_non_null(strstr(w->sent[0].text, ";rport\r\n"));
 	assert_int_equal(w->last_err, ERR_TIMEOUT);
 }
 
@@ -842,6 +843,8 @@ static const struct {
 	    ";received=192.0.2.9" },
 	{ "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa;received=203.0.113.66;rport=1", "192.0.2.9:40000",
 	    "192.0.2.9:40000", ";received=192.0.2.9;rport=40000" },
+	{ "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa;received=203.0.113.66", "192.0.2.9:40000",
+	    "192.0.2.9:5060", ";received=192.0.2.9" },
 	{ "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa;maddr=203.0.113.66", "192.0.2.9:40000",
 	    "192.0.2.9:5060", NULL },
 	{ "SIP/2.0/UDP [2001:db8::9]:5070;branch=z9hG4bKa", "[2001:db8::9]:40000",
