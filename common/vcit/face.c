@@ -140,10 +140,10 @@ take_legs(struct face *face, const struct row *row, int side)
 	for (size_t i = 0; i < VCIT_STREAMS_MAX; i++) {
 		struct leg *leg[] = { row->stream[i].leg[side], row->stream[i].aside[side] };
 
+		/* One that the range has no more ends with a failure of its leg, or with the call. */
 		for (int k = 0; k < 2; k++)
 			if (leg[k] != NULL)
-				leg[k]->port_lost =
-				    media_ports_take_this(face->ports, leg[k]->port) < 0;
+				(void)media_ports_take_this(face->ports, leg[k]->port);
 	}
 }
 

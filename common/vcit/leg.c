@@ -198,8 +198,7 @@ leg_close(struct leg *leg)
 		v->h.on_leg_close(v->arg, face->number, leg->number);
 		del(v, leg);
 	}
-	if (!leg->port_lost)
-		media_ports_give(face->ports, leg->port, v->now_us);
+	media_ports_give(face->ports, leg->port, v->now_us);
 	v->n.ports_in_use--;
 	mem_free(leg);
 }
@@ -358,8 +357,6 @@ vcit_leg_failed(struct vcit *v, uint32_t face, uint32_t number, uint16_t port, u
 	v->n.legs_failed++;
 	log_warn("vcit", "call %u: %s cannot open port %u", leg->row->call->number,
 	    face_of(leg)->name, port);
-	if (!leg->port_lost)
-		media_ports_avoid(face_of(leg)->ports, port, now_us, PORT_AVOID_US);
-	leg->port_lost = true;
+	media_ports_avoid(face_of(leg)->ports, port, now_us, PORT_AVOID_US);
 	vcit_row_kill(leg->row, &e);
 }

@@ -294,11 +294,7 @@ take_answer(struct row *row, struct dialog *d, int by, const struct sdp *sdp, en
 void
 vcit_sdp_confirm(struct row *row, struct dialog *d)
 {
-	/* A 2xx without SDP after an 18x with it: careless, but what was meant is plain. */
-	if (offered_by(d, 0) && d->said[0] != NULL) {
-		mem_free(d->offer.said);
-		d->offer = (struct offer){ .said = NULL };
-	}
+	/* An answer in an 18x counts even if the 2xx leaves it out: careless, but plain. */
 	vcit_sdp_hear(row, d);
 	if (d->said[0] != NULL)
 		close_unused(row, d);
@@ -333,10 +329,8 @@ write_sdp(const struct sip_relay *r, const struct sdp_rewrite *rw)
 	return err;
 }
 
-/* `offered`: what the receiver said in the same exchange; NULL when this is the offer. */
 static int
-rewrite(struct row *row, int by, const struct sip_relay *r, const struct sdp *sdp,
-    const struct said *offered)
+rewrite(struct row *row, int by, const struct sip_relay *r, const struct sdp *sdp)
 {
 	struct sdp_rewrite rw = { .address = row->side[1 - by].face->media, .n = sdp->n };
 
@@ -344,8 +338,6 @@ rewrite(struct row *row, int by, const struct sip_relay *r, const struct sdp *sd
 		const struct leg *leg = row->stream[i].leg[1 - by];
 
 		if (leg == NULL || !is_active(&sdp->stream[i]))
-			continue;
-		if (offered != NULL && (i >= offered->n || !is_active(&offered->stream[i])))
 			continue;
 		rw.port[i].rtp = leg->port;
 		rw.port[i].rtcp = (uint16_t)(leg->port + 1);
@@ -395,7 +387,6 @@ vcit_sdp_relay(struct row *row, struct dialog *d, int by, const struct sip_relay
 	struct sdp sdp;
 	size_t n;
 	const char *text = sip_msg_sdp(r->in, &n);
-	const struct said *offered = NULL;
 	enum role role;
 	int err, status = 0;
 
@@ -419,11 +410,7 @@ vcit_sdp_relay(struct row *row, struct dialog *d, int by, const struct sip_relay
 		take_answer(row, d, by, &sdp, role);
 	if (status != 0)
 		return status;
-	if (role == ROLE_PREVIEW)
-		offered = d->offer.said;
-	else if (role != ROLE_OFFER)
-		offered = d->said[1 - by];
-	err = rewrite(row, by, r, &sdp, offered);
+	err = rewrite(row, by, r, &sdp);
 	return err == 0 ? 0 : refuse_sdp(row->v, row, err);
 }
 

@@ -72,7 +72,6 @@ struct leg {
 	bool is_rtp;
 	uint32_t clock_rate;
 	uint16_t port;
-	bool port_lost; /* the face's range no longer has it: not to be given back */
 	struct media_leg *media;
 	struct addr rtp, rtcp; /* what the phone's SDP named, as told to the media */
 	bool mux;

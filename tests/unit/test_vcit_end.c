@@ -164,6 +164,32 @@ each_phone_gets_its_bye_as_if_from_the_other(void **state)
 }
 
 static void
+a_phone_behind_a_proxy_moves_but_the_way_to_it_stays(void **state)
+{
+	struct lab *lab = *state;
+	struct mail invite = { INVITE, .sdp = INSIDE_AUDIO };
+	struct mail ok = { ANSWERED, .status = 200, .sdp = CALLEE_AUDIO,
+		.headers = "Record-Route: <sip:203.0.113.5;lr>\r\n" };
+	struct mail update = { .by = 1,
+		.method = "UPDATE",
+		.cseq = 1,
+		.to_tag = "b",
+		.contact = "sip:bob@192.0.2.44" };
+	struct addr proxy;
+
+	lab_place(lab, OFFICE, OUTSIDE);
+	assert_int_equal(lab_relay(lab, &invite), 0);
+	assert_int_equal(lab_relay(lab, &ok), 0);
+	proxy = lab->phone[1].peer;
+	addr_set_port(&lab->phone[1].peer, 9999);
+	assert_int_equal(lab_relay(lab, &update), 0);
+	vcit_end_all(lab->vcit, "test", lab->now_us);
+	assert_int_equal(lab->byes_n, 2);
+	assert_string_equal(lab->bye[1].contact, "sip:bob@192.0.2.44");
+	assert_true(addr_equal(&lab->bye[1].to.peer, &proxy));
+}
+
+static void
 one_voice_alone_keeps_the_call_and_the_time_counts_from_its_last_packet(void **state)
 {
 	struct lab *lab = *state;
@@ -291,6 +317,7 @@ main(void)
 		TEST(voice_from_outside_goes_into_the_tunnel_under_the_legs_number),
 		TEST(a_call_without_media_ends_by_bye_both_ways),
 		TEST(each_phone_gets_its_bye_as_if_from_the_other),
+		TEST(a_phone_behind_a_proxy_moves_but_the_way_to_it_stays),
 		TEST(one_voice_alone_keeps_the_call_and_the_time_counts_from_its_last_packet),
 		TEST(silence_on_hold_is_no_fault_and_counts_anew_after_it),
 		TEST(a_session_without_streams_has_nothing_to_miss),

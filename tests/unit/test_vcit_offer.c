@@ -185,7 +185,9 @@ an_offer_in_a_reliable_183_is_answered_by_the_prack(void **state)
 	struct mail prack_ok = {
 		.by = 1, .method = "PRACK", .status = 200, .cseq = 2, .to_tag = "b"
 	};
-	struct mail ok = { ANSWERED, .status = 200, .sdp = OUTSIDE_AUDIO };
+	/* More than was offered: no offer any more, and to be ignored (RFC 6337 §3.1.1). */
+	struct mail ok = { ANSWERED, .status = 200,
+		.sdp = OUTSIDE_AUDIO "m=video 6002 RTP/AVP 96\r\n" };
 	size_t legs_n;
 
 	lab_place(lab, OFFICE, OUTSIDE);
@@ -519,7 +521,7 @@ hold_and_resume_are_seen_in_all_their_forms(void **state)
 			.status = 200,
 			.cseq = 2 + 2 * i,
 			.to_tag = "b",
-			.sdp = OUTSIDE_AUDIO "a=recvonly\r\n" };
+			.sdp = i == 2 ? OUTSIDE_AUDIO : OUTSIDE_AUDIO "a=recvonly\r\n" };
 		struct mail resume = { .by = 0,
 			.method = "INVITE",
 			.cseq = 3 + 2 * i,

@@ -30,9 +30,10 @@ sip_dialog_side_learn(struct sip_dialog_side *side, const struct sip_relay *r)
 	if (contact == NULL || contact->url == NULL)
 		return ERR_NOT_FOUND;
 	osip_uri_to_str(contact->url, &s);
-	mem_free(side->contact);
+	sip_dialog_side_clear(side);
 	side->contact = mem_strdup(s);
 	side->flow = r->from;
+	side->route_n = (size_t)osip_list_size(&r->in->osip->record_routes);
 	osip_free(s);
 	return 0;
 }
@@ -41,7 +42,7 @@ void
 sip_dialog_side_clear(struct sip_dialog_side *side)
 {
 	mem_free(side->contact);
-	side->contact = NULL;
+	*side = (struct sip_dialog_side){ .contact = NULL };
 }
 
 int
