@@ -371,6 +371,32 @@ an_answer_that_cannot_be_read_is_refused_and_its_phone_hung_up_on(void **state)
 	talk_free(t);
 }
 
+static void
+a_caller_without_a_free_port_hears_503(void **state)
+{
+	struct pair *p = *state;
+	struct talk *t = talk_new(p);
+	struct sent *invite[2];
+
+	for (int i = 0; i < 2; i++) { /* the office has two pairs of ports */
+		phone_invite(&t->alice, "sip:olga@example.com");
+		world_expect_dropped(p->w, "100", OFFICE);
+		invite[i] = world_expect(p->w, "INVITE", OUTSIDE);
+	}
+	phone_invite(&t->alice, "sip:olga@example.com");
+	world_expect_dropped(p->w, "100", OFFICE);
+	world_expect_dropped(p->w, "503", OFFICE);
+	assert_int_equal(vcit_calls_n(p->vcit), 2);
+	for (int i = 0; i < 2; i++) {
+		phone_answer(&t->olga, invite[i], 486);
+		sent_free(invite[i]);
+		world_expect_dropped(p->w, "ACK", OUTSIDE);
+		world_expect_dropped(p->w, "486", OFFICE);
+	}
+	assert_int_equal(vcit_calls_n(p->vcit), 0);
+	talk_free(t);
+}
+
 int
 main(void)
 {
@@ -382,6 +408,7 @@ main(void)
 		TEST(the_last_will_is_a_bye_that_the_inside_phone_understands),
 		TEST(a_busy_phone_leaves_nothing_in_the_table),
 		TEST(an_answer_that_cannot_be_read_is_refused_and_its_phone_hung_up_on),
+		TEST(a_caller_without_a_free_port_hears_503),
 	};
 
 	log_set_level(LOG_ERROR);
