@@ -376,16 +376,18 @@ a_caller_without_a_free_port_hears_503(void **state)
 {
 	struct pair *p = *state;
 	struct talk *t = talk_new(p);
+	struct phone caller[3];
 	struct sent *invite[2];
 
-	for (int i = 0; i < 2; i++) { /* the office has two pairs of ports */
-		phone_invite(&t->alice, "sip:olga@example.com");
+	for (int i = 0; i < 3; i++) { /* the office has two pairs of ports */
+		phone_init(&caller[i], p->w, OFFICE, "otto", "192.168.1.21:5060");
+		phone_invite(&caller[i], "sip:olga@example.com");
 		world_expect_dropped(p->w, "100", OFFICE);
-		invite[i] = world_expect(p->w, "INVITE", OUTSIDE);
+		if (i < 2)
+			invite[i] = world_expect(p->w, "INVITE", OUTSIDE);
+		else
+			world_expect_dropped(p->w, "503", OFFICE);
 	}
-	phone_invite(&t->alice, "sip:olga@example.com");
-	world_expect_dropped(p->w, "100", OFFICE);
-	world_expect_dropped(p->w, "503", OFFICE);
 	assert_int_equal(vcit_calls_n(p->vcit), 2);
 	for (int i = 0; i < 2; i++) {
 		phone_answer(&t->olga, invite[i], 486);
