@@ -302,7 +302,7 @@ gateway_recheck(struct gateway *g)
 	enter(g);
 	HASH_ITER(by_name, g->by_name, a, next) {
 		secret = g->handlers.secret(g->arg, a->name);
-		if (secret == NULL || strcmp(secret, a->secret) != 0)
+		if (secret == NULL || a->secret == NULL || strcmp(secret, a->secret) != 0)
 			gateway_agent_gone(a,
 			    "its secret is another now, or it is no longer configured");
 	}

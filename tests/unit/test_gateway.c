@@ -3,6 +3,7 @@
 #include "tests/support/http_pair_assert.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -280,6 +281,35 @@ thousands_of_bogus_requests_disturb_nobody(void **state)
 	http_pair_free(&p);
 }
 
+static void
+spoilt_requests_disturb_nobody(void **state)
+{
+	static const char request[] =
+	    "POST /vofw/1/up/0123456789abcdef/00000001/"
+	    "987693d1712a1820d1c6f2e060cec758 HTTP/1.1\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n8\r\nVF\1\0\0\0\0\1\r\n0\r\n\r\n";
+	char spoilt[sizeof(request)];
+	struct http_pair p;
+	struct raw r;
+	unsigned seed = 20, i, k;
+
+	(void)state;
+	start_pair(&p);
+	assert_up(&p);
+	for (i = 0; i < 400; i++) {
+		memcpy(spoilt, request, sizeof(request));
+		for (k = 0; k <= i % 8; k++)
+			spoilt[(unsigned)rand_r(&seed) % sizeof(request)] = (char)rand_r(&seed);
+		raw_open(&r, &p, spoilt, (unsigned)rand_r(&seed) % sizeof(request));
+		http_pair_wait(&p, raw_is_over, &r, 4);
+		raw_close(&r);
+	}
+	http_pair_send(&p, 10);
+	assert_all_come(&p, SOON_MS);
+	assert_int_equal(p.agent_sessions_n, 1);
+	http_pair_free(&p);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -290,6 +320,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_open_request_that_is_too_long_is_cut_off),
 		cmocka_unit_test(who_sends_a_byte_now_and_then_is_closed_after_the_term),
 		cmocka_unit_test(idle_strangers_beyond_the_cap_push_out_the_eldest),
+		cmocka_unit_test(spoilt_requests_disturb_nobody),
 		cmocka_unit_test(thousands_of_bogus_requests_disturb_nobody),
 	};
 
