@@ -54,10 +54,11 @@ demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
 	struct tunnel_demand *d = &t->demand[s->dir];
 	bool worked = s->heard_us != 0 && now_us - s->opened_us >= SHORT_LIFE_US;
 
-	/* Those that fail together are one failure, else four cuts would look like four attempts. */
+	/* Those opened together fail together: that is one failure, not four in a row. */
 	if (worked || s->phase == STREAM_RETIRING || s->phase == STREAM_ENDED ||
-	    now_us < d->next_open_us)
+	    (d->failures_n > 0 && s->opened_us < d->failed_us))
 		return;
+	d->failed_us = now_us;
 	d->next_open_us = now_us;
 	if (d->failures_n > 0)
 		d->next_open_us += tunnel_backoff_us(d->failures_n - 1, BACKOFF_BASE_US,

@@ -101,6 +101,7 @@ struct tunnel_demand {    /* of one direction, client only */
 	unsigned asked_n; /* on_wanted was called, tunnel_stream_open was not */
 	uint64_t asked_us;
 	unsigned failures_n;   /* in a row */
+	uint64_t failed_us;    /* when the last of them was */
 	uint64_t next_open_us; /* not before */
 };
 

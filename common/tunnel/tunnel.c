@@ -147,8 +147,6 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 void
 tunnel_flush(struct tunnel *t, uint64_t now_us)
 {
-	if (t->changed)
-		duty_run(t, now_us);
 	output_flush(t, now_us);
 }
 

@@ -7,6 +7,9 @@ tests_bench_rtp_load_LDADD =
 tests_bench_tcp_shim_SOURCES = tests/bench/tcp_shim.c
 tests_bench_tcp_shim_LDADD =
 CLEANFILES += $(EXTRA_PROGRAMS)
+# What the tunnel's pure part costs, without sockets: `make tests/bench/bench_tunnel` and run it.
+EXTRA_PROGRAMS += tests/bench/bench_tunnel
+
 EXTRA_DIST += tests/bench/bench tests/bench/phones.py tests/bench/relays.py tests/bench/uac.xml \
 	tests/bench/uas.xml
 

@@ -93,6 +93,7 @@ link_send(struct lossy_link *l, int side, size_t n)
 	fill(payload, n, e->reliable_sent);
 	err = tunnel_send(e->t, RELIABLE_TYPE, payload, n, l->now_us);
 	e->reliable_sent += err == 0;
+	e->touched = true;
 	return err;
 }
 
@@ -106,6 +107,7 @@ link_send_media(struct lossy_link *l, int side, size_t n)
 	assert_true(number < LINK_MEDIA_MAX);
 	fill(payload, n, number);
 	e->media_sent_us[number] = l->now_us;
+	e->touched = true;
 	return tunnel_send_media(e->t, number % CHANNELS_N, payload, n, l->now_us);
 }
 
@@ -140,15 +142,17 @@ static void
 on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 {
 	struct link_end *e = end_of(arg, false), *from = end_of(arg, true);
+	const struct lossy_link *l = ((struct handler_arg *)arg)->link;
 	uint32_t number = check(data, n);
 	uint64_t took_us;
 
 	assert_true(number < from->media_sent);
 	assert_int_equal(channel, number % CHANNELS_N);
 	assert_int_equal(e->media_seen[number], 0);
-	took_us = ((struct handler_arg *)arg)->link->now_us - from->media_sent_us[number];
+	took_us = l->now_us - from->media_sent_us[number];
 	e->media_seen[number] = 1;
 	e->media_got++;
+	e->media_late += took_us > l->cfg.delay_us + 50 * CLOCK_MS;
 	if (took_us > e->media_worst_us)
 		e->media_worst_us = took_us;
 }
@@ -314,8 +318,10 @@ post(struct lossy_link *l, struct link_pipe *p, const uint8_t *data, size_t n, b
 	struct segment *g = mem_alloc(sizeof(*g) + n);
 
 	g->arrival_us = l->now_us + l->cfg.delay_us;
-	if (l->cfg.stall_permille > link_random(l, 1000))
+	if (l->cfg.stall_permille > link_random(l, 1000)) {
 		g->arrival_us += link_random(l, l->cfg.stall_us + 1);
+		l->stalls++;
+	}
 	if (g->arrival_us < p->last_arrival_us)
 		g->arrival_us = p->last_arrival_us;
 	p->last_arrival_us = g->arrival_us;
@@ -371,6 +377,7 @@ deliver(struct lossy_link *l, struct link_pipe *p, const struct segment *g)
 		n = l->cfg.chop ? 1 + link_random(l, g->len - done) : g->len;
 		piece = mem_alloc(n);
 		memcpy(piece, g->data + done, n);
+		reader->touched = true;
 		assert_int_equal(tunnel_input(reader->t, p->s[!writer], piece, n, l->now_us), 0);
 		mem_free(piece);
 	}
@@ -438,7 +445,9 @@ turn(struct lossy_link *l)
 	while (l->first < l->pipes_n && l->pipes[l->first]->over)
 		l->first++;
 	for (int side = 0; side < 2; side++) {
-		tunnel_flush(l->end[side].t, l->now_us);
+		if (l->end[side].touched)
+			tunnel_flush(l->end[side].t, l->now_us);
+		l->end[side].touched = false;
 		if (tunnel_deadline(l->end[side].t) <= l->now_us)
 			tunnel_tick(l->end[side].t, l->now_us);
 	}

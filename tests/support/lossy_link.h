@@ -45,9 +45,11 @@ struct link_end {
 	uint8_t *media_seen;     /* a byte for each number of the other side's */
 	uint64_t *media_sent_us; /* when each of this side's was sent */
 	uint64_t media_worst_us; /* the longest that a media frame took to get here */
+	uint32_t media_late;     /* of media_got: 50 ms later than the way takes */
 	unsigned wanted[2], aborted_dead, broken;
 	enum tunnel_state state;
 	uint64_t state_us; /* when it became that */
+	bool touched;      /* to be flushed: something was sent or received */
 	uint64_t segments; /* tunnel_output gave bytes so many times */
 };
 
@@ -59,8 +61,9 @@ struct lossy_link {
 	struct link_pipe *pipes[LINK_PIPES_MAX]; /* every stream there ever was */
 	size_t pipes_n, first;                   /* those before `first` are over */
 	size_t wanted[2];
-	bool refuse;  /* new requests are answered with an error */
-	bool swallow; /* new requests vanish */
+	uint32_t stalls; /* segments that were stalled */
+	bool refuse;     /* new requests are answered with an error */
+	bool swallow;    /* new requests vanish */
 };
 
 struct lossy_link *link_new(const struct link_cfg *cfg);
