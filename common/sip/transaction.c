@@ -121,7 +121,7 @@ receive_new(struct sip_layer *l, struct sip_msg *m, const struct sip_flow *from,
 {
 	struct sip_server_txn *st;
 
-	if (txn_table_is_full(l)) {
+	if (txn_source_is_full(l, from)) {
 		l->n.sip_txns_refused++;
 		sip_layer_respond_stateless(l, m, from, 503, NULL);
 		sip_msg_free(m);

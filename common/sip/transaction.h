@@ -15,7 +15,8 @@
  * The transaction layer (RFC 3261 §17 with RFC 6026's Accepted state): matches messages to
  * transactions by one hash of branch, sent-by and method, repeats over UDP, absorbs repetitions.
  * Pure: sends through a callback, time is given, timers live in the caller's heap. Transactions
- * are capped (SIP_TXNS_MAX); beyond it new requests are answered 503 statelessly, and counted.
+ * are capped (SIP_TXNS_MAX, and half of it for the requests of one address); beyond it new requests
+ * are answered 503 statelessly, and counted.
  *
  * Why not libosip2's machines: they keep transactions in linear lists, find their timers by
  * scanning them, and know no Accepted state.

@@ -23,6 +23,16 @@
 
 enum txn_role { TXN_CLIENT, TXN_SERVER };
 
+/* An address that sends requests: none may have more than its share of the table. */
+struct txn_source {
+	struct {
+		uint32_t face;
+		uint8_t host[16];
+	} key;
+	size_t txns_n;
+	UT_hash_handle hh;
+};
+
 /* What both kinds of transactions are made of: the first member of each. */
 struct txn {
 	struct sip_layer *layer;
@@ -35,11 +45,12 @@ struct txn {
 	struct sip_msg *req;
 	char *sent; /* what would be repeated: request or ACK; the last response */
 	size_t sent_len;
-	struct timer repeat;  /* A, E; G and the 100 */
-	struct timer end;     /* B, D, F, K, M; H, I, J, L */
-	struct timer failure; /* runs at once when a message could not be delivered */
-	int err;              /* why */
-	uint64_t interval_us; /* of `repeat` */
+	struct timer repeat;       /* A, E; G and the 100 */
+	struct timer end;          /* B, D, F, K, M; H, I, J, L */
+	struct timer failure;      /* runs at once when a message could not be delivered */
+	int err;                   /* why */
+	struct txn_source *source; /* server: who counts it */
+	uint64_t interval_us;      /* of `repeat` */
 	struct txn *next_ended;
 	UT_hash_handle hh_key, hh_id;
 };
@@ -98,6 +109,7 @@ struct sip_layer {
 	size_t txns_max;
 	uint64_t last_id;
 	struct txn *by_key, *by_id;
+	struct txn_source *sources;
 	struct txn *ended; /* out of the table, to be destroyed by the reaper */
 	struct timer reaper;
 	struct sip_layer_counters n;
@@ -110,6 +122,8 @@ void txn_add(struct sip_layer *l, struct txn *t, char *key, struct sip_msg *req)
 struct txn *txn_find(struct sip_layer *l, const char *key);
 struct txn *txn_find_id(struct sip_layer *l, uint64_t id);
 bool txn_table_is_full(const struct sip_layer *l);
+/* Whether a server transaction more of this source would be beyond either cap. */
+bool txn_source_is_full(struct sip_layer *l, const struct sip_flow *from);
 
 /* Takes it out of the table and leaves it to the reaper: whoever called us may still hold it. */
 void txn_end(struct txn *t, uint64_t now_us);

@@ -4,6 +4,56 @@
 #include "base/mem.h"
 #include "sip/txn.h"
 
+static struct txn_source
+source_of(const struct sip_flow *from)
+{
+	struct txn_source s = { .key.face = from->face };
+
+	if (addr_is_v6(&from->peer))
+		memcpy(s.key.host, &from->peer.u.in6.sin6_addr, 16);
+	else
+		memcpy(s.key.host, &from->peer.u.in4.sin_addr, 4);
+	return s;
+}
+
+static struct txn_source *
+source_find(struct sip_layer *l, const struct sip_flow *from)
+{
+	struct txn_source wanted = source_of(from), *s;
+
+	HASH_FIND(hh, l->sources, &wanted.key, sizeof(wanted.key), s);
+	return s;
+}
+
+static void
+source_add(struct sip_layer *l, struct txn *t)
+{
+	t->source = source_find(l, &t->flow);
+	if (t->source == NULL) {
+		t->source = mem_zalloc(sizeof(*t->source));
+		*t->source = source_of(&t->flow);
+		HASH_ADD(hh, l->sources, key, sizeof(t->source->key), t->source);
+	}
+	t->source->txns_n++;
+}
+
+static void
+source_del(struct sip_layer *l, struct txn *t)
+{
+	if (--t->source->txns_n > 0)
+		return;
+	HASH_DEL(l->sources, t->source);
+	mem_free(t->source);
+}
+
+bool
+txn_source_is_full(struct sip_layer *l, const struct sip_flow *from)
+{
+	const struct txn_source *s = source_find(l, from);
+
+	return txn_table_is_full(l) || (s != NULL && s->txns_n >= (l->txns_max + 1) / 2);
+}
+
 void
 txn_add(struct sip_layer *l, struct txn *t, char *key, struct sip_msg *req)
 {
@@ -14,10 +64,12 @@ txn_add(struct sip_layer *l, struct txn *t, char *key, struct sip_msg *req)
 	t->in_table = true;
 	HASH_ADD_KEYPTR(hh_key, l->by_key, t->key, strlen(t->key), t);
 	HASH_ADD(hh_id, l->by_id, id, sizeof(t->id), t);
-	if (t->role == TXN_CLIENT)
+	if (t->role == TXN_CLIENT) {
 		l->n.sip_client_txns++;
-	else
+	} else {
 		l->n.sip_server_txns++;
+		source_add(l, t);
+	}
 }
 
 struct txn *
@@ -46,10 +98,12 @@ txn_del(struct txn *t)
 	HASH_DELETE(hh_key, l->by_key, t);
 	HASH_DELETE(hh_id, l->by_id, t);
 	t->in_table = false;
-	if (t->role == TXN_CLIENT)
+	if (t->role == TXN_CLIENT) {
 		l->n.sip_client_txns--;
-	else
+	} else {
 		l->n.sip_server_txns--;
+		source_del(l, t);
+	}
 }
 
 bool

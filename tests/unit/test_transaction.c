@@ -959,6 +959,30 @@ full_table_answers_503_and_has_room_again_later(void **state)
 }
 
 static void
+one_source_cannot_fill_the_table(void **state)
+{
+	struct world *w = *state;
+	struct sip_flow mad = flow(SIP_UDP, "192.0.2.66:1000"), other;
+	char via[100];
+
+	sip_layer_limit(w->l, 20);
+	for (unsigned i = 0; i < 30; i++) {
+		sprintf(via, "SIP/2.0/UDP 192.0.2.66;branch=z9hG4bK%u;rport", i);
+		addr_set_port(&mad.peer, (uint16_t)(1000 + i));
+		receive_from(w, &mad, request_text("OPTIONS", via, ""));
+	}
+	assert_int_equal(w->requests_n, 10);
+	assert_int_equal(w->sent_n, 20);
+	assert_true(sent_starts(w, 0, "SIP/2.0 503 "));
+	receive_request(w, "OPTIONS");
+	assert_int_equal(w->requests_n, 11);
+	other = mad; /* the same address in another network is another phone */
+	other.face = 2;
+	receive_from(w, &other, request_text("INFO", via, ""));
+	assert_int_equal(w->requests_n, 12);
+}
+
+static void
 many_transactions_are_found_and_ended_one_by_one(void **state)
 {
 	enum { MANY = 10000 };
@@ -1037,6 +1061,7 @@ main(void)
 		TEST(response_whose_connection_is_gone_goes_to_the_address_in_via_once),
 		TEST(stateless_response_is_marked_and_tagged_the_same_each_time),
 		TEST(full_table_answers_503_and_has_room_again_later),
+		TEST(one_source_cannot_fill_the_table),
 		TEST(many_transactions_are_found_and_ended_one_by_one),
 		TEST(freeing_the_layer_tells_each_owner),
 	};
