@@ -21,6 +21,12 @@ earlier(uint64_t a, uint64_t b)
 }
 
 static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t
 after(uint64_t us, uint64_t wait_us)
 {
 	return us == CLOCK_NEVER ? CLOCK_NEVER : us + wait_us;
@@ -92,14 +98,16 @@ dead_us(const struct tunnel *t, const struct tunnel_stream *s)
 static uint64_t
 suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
-	uint64_t since = silent_since_us(s);
+	uint64_t beat = t->cfg.heartbeat_busy_us, since = silent_since_us(s);
+	uint64_t all_since = t->alive_us[s->dir];
 
 	if (t->cfg.role != TUNNEL_CLIENT || s->due || s->phase != STREAM_LIVE ||
 	    since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
 		return CLOCK_NEVER;
-	if (since < t->busy_since_us)
-		since = t->busy_since_us;
-	return since + SUSPECT_BEATS * t->cfg.heartbeat_busy_us;
+	since = later(since, t->busy_since_us);
+	all_since = later(all_since, t->busy_since_us);
+	/* One may be unlucky; when none of them says a word there is little doubt. */
+	return earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
 }
 
 static uint64_t
