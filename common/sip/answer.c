@@ -67,10 +67,12 @@ prepare(struct passage *p, struct sip_msg **out)
 		p->relay.out = *out;
 		status = ctx->s->h.on_relay(ctx->s->arg, &p->relay);
 	}
-	if (status == 0)
-		return 0;
-	ctx->s->n.sip_relay_refused++;
-	sip_msg_free(*out);
+	if (status != 0)
+		ctx->s->n.sip_relay_refused++;
+	else if (forward_sweep(ctx->s, &f, p->resp, out) != 0)
+		status = 500;
+	if (status != 0)
+		sip_msg_free(*out);
 	return status;
 }
 

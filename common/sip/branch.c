@@ -227,12 +227,14 @@ send_to_hop(struct branch *b, uint64_t now_us)
 		return 500;
 	b->hop[b->hop_at] = f.target;
 	b->disguised = ctx->real != NULL || (f.from != f.to && f.from->number != SIP_FACE_OUTSIDE);
-	if (forward_request(ctx->s, &f, ctx->route.m, ctx->req, b->target.uri, &out,
-		&b->record_routed) != 0)
+	if (forward_request(ctx->s, &f, ctx->route.m, b->target.uri, &out, &b->record_routed) != 0)
 		return 500;
 	status = ask_hook(b, &f, out);
-	if (status != 0) {
+	if (status != 0)
 		ctx->s->n.sip_relay_refused++;
+	else if (forward_sweep(ctx->s, &f, ctx->req, &out) != 0)
+		status = 500;
+	if (status != 0) {
 		sip_msg_free(out);
 		return status;
 	}

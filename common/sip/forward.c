@@ -22,11 +22,17 @@ forward_hide(const struct sip_server *s, const struct forward *f, struct hide *h
 		.keep_uri = f->keep_uri };
 }
 
-static int
-sweep(struct sip_server *s, const struct hide *h, const struct sip_msg *came, struct sip_msg **m)
+int
+forward_sweep(struct sip_server *s, const struct forward *f, const struct sip_msg *came,
+    struct sip_msg **m)
 {
-	int found = hide_sweep(h, came, m);
+	struct hide h;
+	int found;
 
+	if (f->direct)
+		return 0;
+	forward_hide(s, f, &h);
+	found = hide_sweep(&h, came, m);
 	if (found > 0)
 		s->n.sip_swept++;
 	return found < 0 ? found : 0;
@@ -100,13 +106,12 @@ route_strictly(struct sip_msg *m)
 }
 
 int
-forward_request(struct sip_server *s, const struct forward *f, const struct sip_msg *routed,
-    const struct sip_msg *came, const char *uri, struct sip_msg **out, bool *record_routed)
+forward_request(const struct sip_server *s, const struct forward *f, const struct sip_msg *routed,
+    const char *uri, struct sip_msg **out, bool *record_routed)
 {
 	struct sip_msg *m;
 	struct hide h;
 	osip_uri_t *target = uri != NULL ? uri_parse(uri) : NULL;
-	int err;
 
 	forward_hide(s, f, &h);
 	if (h.here == NULL || (uri != NULL && target == NULL)) {
@@ -129,10 +134,6 @@ forward_request(struct sip_server *s, const struct forward *f, const struct sip_
 	if (!f->direct) {
 		record_route(&h, m, *record_routed);
 		hide_request(&h, m);
-		if ((err = sweep(s, &h, came, &m)) != 0) {
-			sip_msg_free(m);
-			return err;
-		}
 	}
 	/* 5. No more header fields. 6. Route for the next hop. */
 	route_strictly(m);
@@ -232,12 +233,11 @@ set_back_record_routes(const struct hide *h, struct sip_msg *m, const struct sip
 }
 
 int
-forward_response(struct sip_server *s, const struct forward *f, const struct sip_msg *resp,
+forward_response(const struct sip_server *s, const struct forward *f, const struct sip_msg *resp,
     const struct sip_msg *request, bool record_routed, struct sip_msg **out)
 {
 	struct sip_msg *m;
 	struct hide h;
-	int err;
 
 	forward_hide(s, f, &h);
 	if (h.here == NULL)
@@ -246,13 +246,8 @@ forward_response(struct sip_server *s, const struct forward *f, const struct sip
 	set_back_vias(m, request);
 	set_back_dialog(m, request);
 	set_back_record_routes(&h, m, request, record_routed);
-	if (!f->direct) {
+	if (!f->direct)
 		hide_response(&h, m);
-		if ((err = sweep(s, &h, resp, &m)) != 0) {
-			sip_msg_free(m);
-			return err;
-		}
-	}
 	*out = m;
 	return 0;
 }

@@ -21,18 +21,22 @@ void forward_hide(const struct sip_server *s, const struct forward *f, struct hi
 
 /*
  * The request as it leaves but for Via: `routed` (route.h) with the Request-URI `uri` (NULL = its
- * own). `came` is the request as it came. *record_routed tells whether our entry was added.
- * ERR_UNSUPPORTED without a listener, ERR_TOO_BIG.
+ * own). *record_routed tells whether our entry was added. ERR_UNSUPPORTED without a listener.
  */
-int forward_request(struct sip_server *s, const struct forward *f, const struct sip_msg *routed,
-    const struct sip_msg *came, const char *uri, struct sip_msg **out, bool *record_routed);
+int forward_request(const struct sip_server *s, const struct forward *f,
+    const struct sip_msg *routed, const char *uri, struct sip_msg **out, bool *record_routed);
 
 /*
  * The response as it goes upstream: `resp` as it came (f->from is the side it came from), with what
  * belongs to the upstream side set back from `request`. record_routed as from forward_request.
  */
-int forward_response(struct sip_server *s, const struct forward *f, const struct sip_msg *resp,
-    const struct sip_msg *request, bool record_routed, struct sip_msg **out);
+int forward_response(const struct sip_server *s, const struct forward *f,
+    const struct sip_msg *resp, const struct sip_msg *request, bool record_routed,
+    struct sip_msg **out);
+
+/* The last look at what leaves (hide_sweep), after the relay hook; 0, or it must not leave. */
+int forward_sweep(struct sip_server *s, const struct forward *f, const struct sip_msg *came,
+    struct sip_msg **m);
 
 /* A copy of `resp` with From, To but its tag, and Call-ID of `request`. */
 struct sip_msg *forward_undisguised(const struct sip_msg *resp, const struct sip_msg *request);

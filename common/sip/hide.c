@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "sip/uri.h"
 
@@ -255,34 +256,43 @@ hide_call_id_undo(struct seal *seal, struct sip_msg *m)
 	    set_call_id(m, came, hide_real_call_id(seal, came, text, sizeof(text)));
 }
 
+static void
+append_hidden(const struct hide *h, const char *id, size_t n, struct buf *out)
+{
+	char text[SEAL_CALL_ID_MAX], hidden[SEAL_TOKEN_MAX];
+
+	if (n >= sizeof(text)) {
+		buf_append(out, id, n);
+		return;
+	}
+	memcpy(text, id, n);
+	text[n] = '\0';
+	hide_call_id(h, text, hidden, sizeof(hidden));
+	buf_append(out, hidden, strlen(hidden));
+}
+
 /* "call-id;to-tag=..;from-tag=.." and lists of call-ids (In-Reply-To). */
 static char *
 hidden_call_ids(const struct hide *h, const char *value)
 {
-	char id[SEAL_TOKEN_MAX], hidden[SEAL_TOKEN_MAX];
-	char *out = mem_strdup(""), *longer;
+	struct buf out;
+	char *text;
 	size_t n;
 
+	buf_init(&out, SIP_MSG_MAX);
 	while (*value != '\0') {
 		n = strcspn(value, ";, \t");
-		if (n > 0 && n < sizeof(id)) {
-			memcpy(id, value, n);
-			id[n] = '\0';
-			hide_call_id(h, id, hidden, sizeof(hidden));
-		}
-		longer = n > 0 && n < sizeof(id) ? mem_printf("%s%s", out, hidden) :
-						   mem_printf("%s%.*s", out, (int)n, value);
-		mem_free(out);
-		out = longer;
+		if (n > 0)
+			append_hidden(h, value, n, &out);
 		value += n;
 		/* Parameters stay, up to the next element of a list. */
 		n = *value == ';' ? strcspn(value, ",") : strspn(value, ", \t");
-		longer = mem_printf("%s%.*s", out, (int)n, value);
-		mem_free(out);
-		out = longer;
+		buf_append(&out, value, n);
 		value += n;
 	}
-	return out;
+	text = mem_dup(buf_data(&out), buf_len(&out));
+	buf_free(&out);
+	return text;
 }
 
 /* -- Header fields -- */

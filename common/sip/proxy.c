@@ -232,7 +232,6 @@ static struct context *
 context_new(const struct arrival *a, struct route *route)
 {
 	struct context *ctx = mem_zalloc(sizeof(*ctx));
-	struct sip_msg *real;
 
 	ctx->s = a->s;
 	ctx->st = a->st;
@@ -243,11 +242,10 @@ context_new(const struct arrival *a, struct route *route)
 	ctx->method = sip_msg_method(a->req);
 	ctx->natted = hide_is_natted(a->req, a->from);
 	ctx->identity = identity_of(a);
-	real = sip_msg_clone(ctx->req);
-	if (hide_call_id_undo(a->s->seal, real))
-		ctx->real = real;
-	else
-		sip_msg_free(real);
+	if (seal_marked(a->req->osip->call_id->number)) {
+		ctx->real = sip_msg_clone(ctx->req);
+		hide_call_id_undo(a->s->seal, ctx->real);
+	}
 	context_add(a->s, ctx);
 	return ctx;
 }
@@ -324,10 +322,7 @@ proxy_routed(const struct arrival *a, struct route *r)
 		add_bindings(ctx, r->aor);
 	else
 		add_target(ctx);
-	/* An ACK has one way. */
-	if (a->st == NULL && ctx->branch_n > 1)
-		ctx->branch_n = 0;
-	if (ctx->branch_n > 0) {
+	if (ctx->branch_n == 1 || (ctx->branch_n > 1 && a->st != NULL)) { /* an ACK has one way */
 		forward(a, ctx);
 		return;
 	}

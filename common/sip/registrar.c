@@ -115,6 +115,20 @@ granted(const struct registration *r, const struct sip_flow *flow, uint32_t aske
 	return asked_s < max_s ? asked_s : max_s;
 }
 
+/* RFC 5393 §3: bindings that lead back to us would multiply a request with each turn. A name does
+ * not, it is reached where its REGISTER came from; and a phone may well live on the agent's own
+ * machine, at another port. */
+static bool
+leads_back(const struct registration *r, const osip_uri_t *uri)
+{
+	const struct face *outside = faces_find(r->a->s->faces, SIP_FACE_OUTSIDE);
+	struct addr a;
+
+	return uri_literal(uri, &a) &&
+	    (face_owns(r->a->face, uri->host, addr_port(&a)) ||
+		face_owns(outside, uri->host, addr_port(&a)));
+}
+
 /* 0 or the status to refuse with. */
 static int
 read_wish(struct registration *r, const osip_contact_t *c)
@@ -130,6 +144,8 @@ read_wish(struct registration *r, const osip_contact_t *c)
 		return 423;
 	if (!uri_is_sip(c->url))
 		return 400;
+	if (leads_back(r, c->url))
+		return 403;
 	if (r->wish_n == LOCATION_CONTACTS_MAX)
 		return 503;
 	w = &r->wish[r->wish_n++];

@@ -13,7 +13,7 @@
  * The last look at a message that leaves an inside network, as text: whatever field an address
  * stands in, and however it got there, it does not leave.
  */
-#define KNOWN_MAX 24
+#define KNOWN_MAX 64
 
 struct sweep {
 	const struct hide *h;
@@ -24,10 +24,19 @@ struct sweep {
 
 /* -- What is looked for -- */
 
+static bool
+is_known(const struct sweep *w, const struct addr *a)
+{
+	for (size_t i = 0; i < w->known_n; i++)
+		if (addr_same_host(&w->known[i], a))
+			return true;
+	return false;
+}
+
 static void
 know(struct sweep *w, const struct addr *a)
 {
-	if (addr_is_set(a) && w->known_n < KNOWN_MAX)
+	if (addr_is_set(a) && w->known_n < KNOWN_MAX && !is_known(w, a))
 		w->known[w->known_n++] = *a;
 }
 
@@ -61,34 +70,12 @@ know_contacts(struct sweep *w, const struct sip_msg *came)
 			know_host(w, c->url->host);
 }
 
-static void
-sweep_init(struct sweep *w, const struct hide *h, const struct sip_msg *came)
-{
-	char host[ADDR_HOST_MAX];
-
-	*w = (struct sweep){ .h = h };
-	know(w, &h->source.peer);
-	for (size_t i = 0; i < h->from->listen_n; i++)
-		know(w, &h->from->listen[i].addr);
-	know_contacts(w, came);
-	/* The Vias of a response are ours. */
-	if (sip_msg_is_request(came))
-		know_vias(w, came);
-	addr_host(&h->here->addr, host);
-	snprintf(w->here, sizeof(w->here), addr_is_v6(&h->here->addr) ? "[%s]" : "%s", host);
-}
-
 static bool
 is_hidden(const struct sweep *w, const struct addr *a, bool any_private)
 {
 	if (face_owns_addr(w->h->to, a))
 		return false;
-	if (any_private && addr_is_private(a))
-		return true;
-	for (size_t i = 0; i < w->known_n; i++)
-		if (addr_same_host(&w->known[i], a))
-			return true;
-	return false;
+	return (any_private && addr_is_private(a)) || is_known(w, a);
 }
 
 /* -- Where an address stands in a text -- */
@@ -148,6 +135,41 @@ hidden_at(const struct sweep *w, const char *text, const char *p, const char *en
 	    addr_parse_host(p, n, 0, &a) == 0 && is_hidden(w, &a, any_private))
 		return n;
 	return 0;
+}
+
+/* A private address in the body as it came is of the inside, whatever it is for. One that is there
+ * now and was not then is the relay's own: an outside face may be private, in a DMZ. */
+static void
+know_body(struct sweep *w, const struct sip_msg *came)
+{
+	size_t n, len;
+	const char *body = sip_msg_body(came, &n);
+	const char *end = body + n;
+	struct addr a;
+
+	for (const char *p = body; p != NULL && p<end; p += len> 0 ? len : 1) {
+		len = hidden_at(w, body, p, end, true);
+		if (len > 0 && addr_parse_host(p, len, 0, &a) == 0)
+			know(w, &a);
+	}
+}
+
+static void
+sweep_init(struct sweep *w, const struct hide *h, const struct sip_msg *came)
+{
+	char host[ADDR_HOST_MAX];
+
+	*w = (struct sweep){ .h = h };
+	know(w, &h->source.peer);
+	for (size_t i = 0; i < h->from->listen_n; i++)
+		know(w, &h->from->listen[i].addr);
+	know_contacts(w, came);
+	/* The Vias of a response are ours. */
+	if (sip_msg_is_request(came))
+		know_vias(w, came);
+	know_body(w, came);
+	addr_host(&h->here->addr, host);
+	snprintf(w->here, sizeof(w->here), addr_is_v6(&h->here->addr) ? "[%s]" : "%s", host);
 }
 
 /* Appends `text` with the pair's address over each hidden one; returns their number. */
@@ -226,13 +248,12 @@ sweep_head(const struct sweep *w, bool request, const char *text, size_t n, stru
 	return found;
 }
 
-/* What the relay wrote into a description may be private on purpose (an outside face in a DMZ). */
 static bool
-any_private_in_body(const struct sip_msg *m)
+any_private_in_body(const struct sweep *w, const struct sip_msg *m)
 {
 	size_t n;
 
-	return sip_msg_sdp(m, &n) == NULL;
+	return sip_msg_sdp(m, &n) == NULL || w->known_n == KNOWN_MAX;
 }
 
 static int
@@ -266,7 +287,7 @@ hide_sweep(const struct hide *h, const struct sip_msg *came, struct sip_msg **m)
 	body = memmem(text, n, "\r\n\r\n", 4);
 	head_n = body != NULL ? (size_t)(body - text) + 4 : n;
 	found = sweep_head(&w, sip_msg_is_request(*m), text, head_n, &out);
-	found += sweep_text(&w, text + head_n, n - head_n, any_private_in_body(*m), &out);
+	found += sweep_text(&w, text + head_n, n - head_n, any_private_in_body(&w, *m), &out);
 	err = found > 0 ? replace_by(m, &out) : 0;
 	buf_free(&out);
 	mem_free(text);

@@ -43,9 +43,9 @@ on_send(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, si
 }
 
 static void
-rewrite_sdp(struct sip_relay *r)
+rewrite_sdp(const struct world *w, struct sip_relay *r)
 {
-	const char *address = r->to.face == OUTSIDE ? "203.0.113.10" : "192.168.1.5";
+	const char *address = r->to.face == OUTSIDE ? w->media : "192.168.1.5";
 	size_t n;
 	char *text;
 
@@ -104,7 +104,7 @@ on_relay(void *arg, struct sip_relay *r)
 	if (refuse != 0 && (w->refuse_status == 0 || sip_msg_status(r->in) == w->refuse_status))
 		return refuse;
 	if (w->rewrite)
-		rewrite_sdp(r);
+		rewrite_sdp(w, r);
 	return 0;
 }
 
@@ -180,6 +180,7 @@ world_new(const struct world_cfg *cfg)
 
 	w->now_us = 1000 * CLOCK_S;
 	w->rewrite = true;
+	w->media = "203.0.113.10";
 	w->timers = timers_new();
 	assert_int_equal(location_open(NULL, 1000, &w->location), 0);
 	start_server(w, cfg);

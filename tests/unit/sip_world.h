@@ -47,6 +47,7 @@ struct world {
 	int refuse_requests, refuse_responses; /* what the hook answers; 0 = goes on */
 	int refuse_status;                     /* ... to responses of this status; 0 = all */
 	bool rewrite;                          /* the hook writes the pair's address into the SDP */
+	const char *media;                     /* ... this one on the outside face */
 	struct sip_dialog_side caller, callee; /* learnt by the hook */
 	char caller_header[256], callee_header[256], real_call_id[256];
 };

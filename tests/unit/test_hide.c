@@ -178,6 +178,57 @@ no_body_tells_an_inside_address(void **state)
 	world_free(p.w);
 }
 
+/* An outside face in a DMZ is private itself: what the relay wrote stays, what it left goes. */
+static void
+what_the_relay_wrote_stays_also_when_it_is_private(void **state)
+{
+	struct pair_of_phones p = make_pair();
+	struct sent *s;
+
+	(void)state;
+	p.w->media = "10.99.0.1";
+	strcpy(p.alice.body,
+	    "v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=10.0.0.3\r\nc=IN IP4 10.0.0.3\r\n"
+	    "t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
+	snprintf(p.alice.extra, sizeof(p.alice.extra), "X-Media: 10.0.0.3\n");
+	phone_request(&p.alice, "INVITE", "sip:olga@example.com", "sip:olga@example.com");
+	world_expect_dropped(p.w, "100", OFFICE);
+	s = world_expect(p.w, "INVITE", OUTSIDE);
+	assert_non_null(strstr(s->text, "c=IN IP4 10.99.0.1"));
+	assert_null(strstr(s->text, "10.0.0.3"));
+	sent_free(s);
+	/* In a method that the relay does not see nothing was rewritten. */
+	strcpy(p.alice.body,
+	    "v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\n"
+	    "t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
+	phone_request(&p.alice, "OPTIONS", "sip:olga@example.com", "sip:olga@example.com");
+	s = world_expect(p.w, "OPTIONS", OUTSIDE);
+	assert_null(strstr(s->text, "10.0.0.3"));
+	assert_non_null(strstr(s->text, "c=IN IP4 203.0.113.10"));
+	sent_free(s);
+	world_free(p.w);
+}
+
+/* The usual call needs no second writing: the sweep finds nothing. */
+static void
+a_usual_call_is_hidden_before_the_last_look(void **state)
+{
+	struct pair_of_phones p = make_pair();
+	struct dialog da, dolga;
+
+	(void)state;
+	call_up(&p.alice, &p.olga, "sip:olga@example.com", &da, &dolga);
+	world_expect_dropped(p.w, "ACK", OUTSIDE);
+	dialog_clear(&da);
+	dialog_clear(&dolga);
+	call_up(&p.olga, &p.alice, "sip:alice@example.com", &dolga, &da);
+	world_expect_dropped(p.w, "ACK", OFFICE);
+	assert_int_equal(world_metric(p.w, "sip_swept"), 0);
+	dialog_clear(&da);
+	dialog_clear(&dolga);
+	world_free(p.w);
+}
+
 static void
 a_public_address_used_inside_is_hidden_too(void **state)
 {
@@ -475,6 +526,8 @@ main(void)
 		cmocka_unit_test(no_header_of_a_response_tells_an_inside_address),
 		cmocka_unit_test(a_redirection_tells_no_inside_address_and_can_be_followed),
 		cmocka_unit_test(no_body_tells_an_inside_address),
+		cmocka_unit_test(what_the_relay_wrote_stays_also_when_it_is_private),
+		cmocka_unit_test(a_usual_call_is_hidden_before_the_last_look),
 		cmocka_unit_test(a_public_address_used_inside_is_hidden_too),
 		cmocka_unit_test(ipv6_of_the_inside_is_hidden_too),
 		cmocka_unit_test(what_is_harmless_stays_as_it_was),

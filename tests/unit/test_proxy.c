@@ -573,6 +573,50 @@ the_best_of_all_refusals_is_chosen(void **state)
 }
 
 static void
+the_challenges_of_all_phones_come_back_together(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone caller = phone_at(w, OUTSIDE, "stranger", "198.51.100.7:5060");
+	struct phone desk = phone_at(w, OFFICE, "bob", "192.168.1.21:5060");
+	struct phone mobile = phone_at(w, OUTSIDE, "bob", "198.51.100.8:5060");
+	struct sent *to_desk, *to_mobile, *s;
+
+	(void)state;
+	strcpy(caller.domain, "elsewhere.example");
+	register_twice(&desk, &mobile);
+	phone_invite(&caller, "sip:bob@example.com");
+	world_expect_dropped(w, "100", OUTSIDE);
+	to_desk = world_expect(w, "INVITE", OFFICE);
+	to_mobile = world_expect(w, "INVITE", OUTSIDE);
+	phone_answer_with(&desk, to_desk, 401, "WWW-Authenticate",
+	    "Digest realm=\"desk\", nonce=\"1\"");
+	world_expect_dropped(w, "ACK", OFFICE);
+	phone_answer_with(&mobile, to_mobile, 407, "Proxy-Authenticate",
+	    "Digest realm=\"mobile\", nonce=\"2\"");
+	world_expect_dropped(w, "ACK", OUTSIDE);
+	s = world_expect(w, "401", OUTSIDE);
+	assert_non_null(strstr(s->text, "realm=\"desk\""));
+	assert_non_null(strstr(s->text, "realm=\"mobile\""));
+	sent_free(s);
+	sent_free(to_desk);
+	sent_free(to_mobile);
+	world_free(w);
+}
+
+static void
+an_ack_to_many_phones_goes_to_none(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone desk = phone_at(w, OFFICE, "bob", "192.168.1.21:5060");
+	struct phone mobile = phone_at(w, OUTSIDE, "bob", "198.51.100.8:5060");
+
+	(void)state;
+	register_twice(&desk, &mobile);
+	phone_request(&mobile, "ACK", "sip:bob@example.com", "sip:bob@example.com");
+	world_free(w);
+}
+
+static void
 a_decline_of_all_cancels_the_other_phones(void **state)
 {
 	struct world *w = world_new(&relay);
@@ -727,6 +771,8 @@ main(void)
 		cmocka_unit_test(a_closed_connection_is_followed_by_the_contact),
 		cmocka_unit_test(all_phones_ring_and_when_one_answers_the_others_are_cancelled),
 		cmocka_unit_test(the_best_of_all_refusals_is_chosen),
+		cmocka_unit_test(the_challenges_of_all_phones_come_back_together),
+		cmocka_unit_test(an_ack_to_many_phones_goes_to_none),
 		cmocka_unit_test(a_decline_of_all_cancels_the_other_phones),
 		cmocka_unit_test(a_refused_offer_is_answered_and_goes_nowhere),
 		cmocka_unit_test(a_refused_answer_ends_the_call_at_the_callee),

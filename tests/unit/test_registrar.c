@@ -198,6 +198,21 @@ wrong_registers_are_refused(void **state)
 	world_free(w);
 }
 
+/* RFC 5393: else a few such bindings would make one call a million. */
+static void
+a_contact_that_leads_back_to_the_pair_is_refused(void **state)
+{
+	struct world *w = world_new(&open_to_all);
+	struct phone bob = bob_at(w, OFFICE, "192.168.1.5:5070"); /* on the agent's machine */
+
+	(void)state;
+	expect_status(&bob, "Contact: <sip:bob@example.com;n=1>\n", 200);
+	expect_status(&bob, "Contact: <sip:bob@203.0.113.10;n=1>\n", 403);
+	expect_status(&bob, "Contact: <sip:bob@192.168.1.5:5060>\n", 403);
+	expect_status(&bob, "Contact: <sip:bob@192.168.1.5:5070>\n", 200);
+	world_free(w);
+}
+
 static void
 too_many_contacts_are_503_and_none_of_them_is_kept(void **state)
 {
@@ -294,6 +309,7 @@ main(void)
 		cmocka_unit_test(an_old_request_of_the_same_phone_changes_nothing),
 		cmocka_unit_test(an_address_of_the_pair_stands_for_the_first_domain),
 		cmocka_unit_test(wrong_registers_are_refused),
+		cmocka_unit_test(a_contact_that_leads_back_to_the_pair_is_refused),
 		cmocka_unit_test(too_many_contacts_are_503_and_none_of_them_is_kept),
 		cmocka_unit_test(a_phone_sees_its_own_contact_and_others_only_sealed),
 		cmocka_unit_test(a_binding_that_is_not_renewed_is_gone),
