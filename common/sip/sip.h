@@ -65,7 +65,7 @@ struct sip_server_handlers {
 	void (*send)(void *arg, const struct sip_flow *to, uint64_t tag, const char *data,
 	    size_t n);
 	/*
-	 * INVITE, ACK, PRACK, UPDATE, INFO, BYE and their responses (all but 100), before each
+	 * Every request that is relayed and its responses (all but 100), before each
 	 * leaves. 0, or the status to answer the request with instead (a response is then replaced
 	 * by it; what a 2xx began is ended by ACK and BYE): 488, 503. The same branch may come again
 	 * when a next hop did not answer and another one is tried (RFC 3263 §4.3).

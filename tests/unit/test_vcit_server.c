@@ -399,6 +399,29 @@ a_caller_without_a_free_port_hears_503(void **state)
 	talk_free(t);
 }
 
+static void
+a_bye_of_ours_counts_on_from_every_request_in_the_dialog(void **state)
+{
+	struct pair *p = *state;
+	struct talk *t = alice_calls_olga(p);
+	struct sent *info, *notify;
+
+	dialog_request(&t->db, &t->olga, "INFO");
+	info = world_expect(p->w, "INFO", OFFICE);
+	phone_answer(&t->alice, info, 200);
+	world_expect_dropped(p->w, "200", OUTSIDE);
+	dialog_request(&t->db, &t->olga, "NOTIFY");
+	notify = world_expect(p->w, "NOTIFY", OFFICE);
+	phone_answer(&t->alice, notify, 200);
+	world_expect_dropped(p->w, "200", OUTSIDE);
+	world_pass(p->w, 90 * CLOCK_S);
+	expect_bye(&t->alice, &t->da, sip_msg_cseq(notify->m));
+	expect_bye(&t->olga, &t->db, 1);
+	sent_free(info);
+	sent_free(notify);
+	talk_free(t);
+}
+
 int
 main(void)
 {
@@ -411,6 +434,7 @@ main(void)
 		TEST(a_busy_phone_leaves_nothing_in_the_table),
 		TEST(an_answer_that_cannot_be_read_is_refused_and_its_phone_hung_up_on),
 		TEST(a_caller_without_a_free_port_hears_503),
+		TEST(a_bye_of_ours_counts_on_from_every_request_in_the_dialog),
 	};
 
 	log_set_level(LOG_ERROR);
