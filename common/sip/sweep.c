@@ -143,11 +143,13 @@ static void
 know_body(struct sweep *w, const struct sip_msg *came)
 {
 	size_t n, len;
-	const char *body = sip_msg_body(came, &n);
-	const char *end = body + n;
+	const char *body = sip_msg_body(came, &n), *end;
 	struct addr a;
 
-	for (const char *p = body; p != NULL && p<end; p += len> 0 ? len : 1) {
+	if (body == NULL)
+		return;
+	end = body + n;
+	for (const char *p = body; p != end; p += len > 0 ? len : 1) {
 		len = hidden_at(w, body, p, end, true);
 		if (len > 0 && addr_parse_host(p, len, 0, &a) == 0)
 			know(w, &a);
