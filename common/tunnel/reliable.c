@@ -75,6 +75,12 @@ reliable_tx_push(struct reliable_tx *tx, uint8_t kind, const void *data, size_t 
 	return 0;
 }
 
+bool
+reliable_tx_half_full(const struct reliable_tx *tx)
+{
+	return tx->n >= tx->n_max / 2 || tx->bytes >= tx->bytes_max / 2;
+}
+
 struct reliable_fragment *
 reliable_tx_next(const struct reliable_tx *tx, const struct reliable_fragment *after)
 {

@@ -50,6 +50,9 @@ void reliable_tx_free(struct reliable_tx *tx);
 int reliable_tx_push(struct reliable_tx *tx, uint8_t kind, const void *data, size_t n,
     uint64_t now_us);
 
+/* Whether half of the fragments or bytes wait that may. */
+bool reliable_tx_half_full(const struct reliable_tx *tx);
+
 /* The next one to be sent behind `after` (NULL: the first); NULL = none, or the window is full. */
 struct reliable_fragment *reliable_tx_next(const struct reliable_tx *tx,
     const struct reliable_fragment *after);

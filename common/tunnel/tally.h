@@ -37,6 +37,7 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_LINE(type, m, reliable_resent, "Reliable frames sent once more after a loss."), \
 	TUNNEL_TALLY_LINE(type, m, reliable_received, "Reliable frames received and delivered."), \
 	TUNNEL_TALLY_LINE(type, m, reliable_duplicate, "Reliable frames received again."), \
+	TUNNEL_TALLY_LINE(type, m, reliable_refused, "SIP messages refused with too many waiting."), \
 	TUNNEL_TALLY_LINE(type, m, media_sent, "Media frames sent."), \
 	TUNNEL_TALLY_LINE(type, m, media_received, "Media frames received and delivered."), \
 	TUNNEL_TALLY_LINE(type, m, media_duplicate, "Media frames received again."), \

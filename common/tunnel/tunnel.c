@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "tunnel/control.h"
 #include "tunnel/impl.h"
 
 void
@@ -94,6 +95,10 @@ tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t
 
 	if (type >= KIND_RESERVED)
 		return ERR_UNSUPPORTED;
+	if (type == CONTROL_SIP && reliable_tx_half_full(&t->tx)) {
+		t->stats.reliable_refused++;
+		return ERR_FULL;
+	}
 	err = reliable_tx_push(&t->tx, type, data, n, now_us);
 	/* A frame that was refused is missing at the peer: what it says next makes no sense. */
 	if (err == ERR_FULL)

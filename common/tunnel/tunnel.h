@@ -147,9 +147,12 @@ int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, s
 
 /* -- Sending -- */
 
-/* Copies. ERR_TOO_BIG; ERR_UNSUPPORTED for a type of 0xf0 or more (the tunnel's own); ERR_FULL when
- * the peer has not acknowledged reliable_max frames: then the session is broken, since what comes
- * next would make no sense without this one. May be called while no stream is up: it waits. */
+/*
+ * Copies. May be called while no stream is up: the frame waits. ERR_TOO_BIG; ERR_UNSUPPORTED for a
+ * type of 0xf0 or more (the tunnel's own). ERR_FULL for a SIP message (CONTROL_SIP) when half of
+ * what may wait does (counted): a flood of SIP costs only SIP, which phones repeat. ERR_FULL for any
+ * other when all does: then the session is broken, since what comes next makes no sense without it.
+ */
 int tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t now_us);
 
 /* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when no stream is up: voice does not wait; ERR_FULL
@@ -180,6 +183,7 @@ struct tunnel_stats {
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies */
 	uint64_t batches_sent, batches_received;
 	uint64_t reliable_sent, reliable_resent, reliable_received, reliable_duplicate;
+	uint64_t reliable_refused;
 	uint64_t media_sent, media_received, media_duplicate;
 	uint64_t media_late_dropped, media_down_dropped, media_full_dropped;
 	uint64_t streams_opened, streams_rotated, streams_ended[TUNNEL_WHY_N];

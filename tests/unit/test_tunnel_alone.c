@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "tunnel/control.h"
 #include "tunnel/frame.h"
 #include "tunnel/request.h"
 #include "tunnel/tunnel.h"
@@ -581,6 +582,29 @@ a_reliable_frame_that_comes_again_is_acknowledged_again(void **state)
 }
 
 static void
+a_flood_of_sip_leaves_room_for_control_and_breaks_nothing(void **state)
+{
+	struct alone a;
+	int n = 0;
+
+	(void)state;
+	alone_new(&a);
+	while (tunnel_send(a.t, CONTROL_SIP, "OPTIONS", 7, CLOCK_S) == 0)
+		n++;
+	assert_int_equal(n, 4096);
+	assert_int_equal(tunnel_send(a.t, CONTROL_SIP, "OPTIONS", 7, CLOCK_S), ERR_FULL);
+	assert_int_equal(tunnel_stats(a.t)->reliable_refused, 2);
+	for (; n < 8192; n++)
+		assert_int_equal(tunnel_send(a.t, CONTROL_LEG_CLOSE, "x", 1, CLOCK_S), 0);
+	tunnel_tick(a.t, CLOCK_S);
+	assert_int_equal(a.broken_n, 0);
+	assert_int_equal(tunnel_send(a.t, CONTROL_LEG_CLOSE, "x", 1, CLOCK_S), ERR_FULL);
+	tunnel_tick(a.t, CLOCK_S);
+	assert_int_equal(a.broken_n, 1);
+	tunnel_free(a.t);
+}
+
+static void
 media_is_delivered_once_in_any_order_and_not_from_long_ago(void **state)
 {
 	static const struct {
@@ -754,6 +778,7 @@ main(void)
 		cmocka_unit_test(
 		    what_was_acknowledged_on_a_lost_stream_is_acknowledged_again_on_another),
 		cmocka_unit_test(a_reliable_frame_that_comes_again_is_acknowledged_again),
+		cmocka_unit_test(a_flood_of_sip_leaves_room_for_control_and_breaks_nothing),
 		cmocka_unit_test(media_is_delivered_once_in_any_order_and_not_from_long_ago),
 		cmocka_unit_test(input_is_the_same_however_it_is_cut),
 		cmocka_unit_test(input_that_is_no_stream_is_malformed),
