@@ -45,7 +45,7 @@ answer_text(struct answer *a, unsigned code, const char *text)
 static void
 answer_json(struct answer *a, json_t *root)
 {
-	char *text = json_dumps(root, JSON_COMPACT);
+	char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(10));
 
 	json_decref(root);
 	if (text == NULL) {

@@ -91,3 +91,7 @@ def test_the_status_json_is_what_the_manual_says(lab):
         expect(agent.json("/api/calls") == {"calls": []}, "no calls")
         expect(agent.json("/api/registrations") == {"registrations": []}, "no registrations")
         expect(agent.json("/api/events")["events"][0]["text"], "the last event")
+    expect(pair.outside_endpoint().register().status == 200, "bob is registered")
+    status = pair.hras.status()
+    expect(status["registrations"] == status["counters"]["registrations"] == 1,
+           f"one phone is counted once: {status['counters']['registrations']}")
