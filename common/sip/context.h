@@ -70,7 +70,7 @@ struct context {
 void context_release(struct context *ctx);
 const struct sip_msg *context_real(const struct context *ctx);
 bool context_is_invite(const struct context *ctx);
-/* True for the methods whose messages the relay hook sees. */
+/* True when there is a relay hook to ask. */
 bool context_is_hooked(const struct context *ctx);
 
 /* -- branch.c -- */

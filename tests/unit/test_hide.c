@@ -197,7 +197,8 @@ what_the_relay_wrote_stays_also_when_it_is_private(void **state)
 	assert_non_null(strstr(s->text, "c=IN IP4 10.99.0.1"));
 	assert_null(strstr(s->text, "10.0.0.3"));
 	sent_free(s);
-	/* In a method that the relay does not see nothing was rewritten. */
+	/* What is no call of the relay's is not rewritten by it. */
+	p.w->rewrite = false;
 	strcpy(p.alice.body,
 	    "v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\n"
 	    "t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
