@@ -2,7 +2,6 @@
 """What is measured: nothing at all, the bare TCP shim, and the pair of agents. Each is a context
 manager; `lines` says where the phones of each call send, `pids` which processes relay."""
 
-import json
 import os
 import subprocess
 import time
@@ -134,12 +133,17 @@ class Pair(Relay):
         self.phones = None
 
     def open(self):
-        self.begin()
+        self.start_agents()
+        caller = Phone("caller", f"{INSIDE_PHONE}:5070", f"{INSIDE_PHONE}:{MEDIA_PORT}",
+                       f"{HRAC}:5060")
+        callee = Phone("callee", f"{OUTSIDE_PHONE}:5070", f"{OUTSIDE_PHONE}:{MEDIA_PORT}",
+                       f"{HRAS}:5060")
+        callee.register("example.com")
+        self.phones = Phones(caller, callee)
         self.before = [rss_kb(pid) for pid in self.pids]
         self.lines = self.phones.dial(self.calls)
 
-    def begin(self):
-        """Everything but the calls."""
+    def start_agents(self):
         for name, conf in (("hras", HRAS_CONF), ("hrac", HRAC_CONF)):
             path = os.path.join(self.directory, name + ".conf")
             with open(path, "w") as f:
@@ -149,12 +153,6 @@ class Pair(Relay):
                            stderr=log)
         self.processes.reverse()          # the inside one first, as the shim's
         self.wait_up()
-        caller = Phone("caller", f"{INSIDE_PHONE}:5070", f"{INSIDE_PHONE}:{MEDIA_PORT}",
-                       f"{HRAC}:5060")
-        callee = Phone("callee", f"{OUTSIDE_PHONE}:5070", f"{OUTSIDE_PHONE}:{MEDIA_PORT}",
-                       f"{HRAS}:5060")
-        callee.register("example.com")
-        self.phones = Phones(caller, callee)
 
     def wait_up(self, timeout=10):
         deadline = time.monotonic() + timeout
@@ -168,14 +166,6 @@ class Pair(Relay):
             except OSError:
                 time.sleep(0.05)
         raise Failure(f"the tunnel is not up; see {self.directory}/*.log")
-
-    def counters(self):
-        """The counters of hrac and of hras, by name."""
-        both = []
-        for port in (8080, 8081):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=5) as a:
-                both.append(json.load(a)["counters"])
-        return both
 
     def memory_per_call_kb(self):
         return [(rss_kb(pid) - was) / self.calls for pid, was in zip(self.pids, self.before)]
