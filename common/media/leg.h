@@ -70,10 +70,12 @@ struct media_leg {
 	struct leg_channel channel; /* of a tunnel leg */
 	struct media_leg_cfg cfg;
 	uint64_t last_us;
+	union {
+		struct media_path path[2]; /* of a socket leg: RTP, RTCP */
+		UT_hash_handle hh;         /* of a tunnel leg */
+	};
 	struct rtp_counter rtp;
-	struct media_path path[2]; /* of a socket leg: RTP, RTCP */
-	UT_hash_handle hh;         /* of a tunnel leg */
-	uint64_t bytes, packets;   /* of a stream that is no RTP */
+	uint64_t bytes, packets; /* of a stream that is no RTP */
 	uint64_t rtcp_packets, late_dropped, foreign_dropped;
 	struct rtcp_watch rtcp;
 	LIST_ENTRY(media_leg) entry;
