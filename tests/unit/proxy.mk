@@ -14,3 +14,7 @@ unit_tests += tests/unit/test_route
 tests_unit_test_route_SOURCES = tests/unit/test_route.c tests/unit/sip_world.c tests/unit/sip_world.h
 unit_tests += tests/unit/test_server
 tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/sip_world.c tests/unit/sip_world.h
+unit_tests += tests/unit/test_dialog
+tests_unit_test_dialog_SOURCES = tests/unit/test_dialog.c tests/unit/sip_world.c tests/unit/sip_world.h
+unit_tests += tests/unit/test_face
+unit_tests += tests/unit/test_uri
