@@ -155,8 +155,8 @@ on_metrics(void *arg, struct metric_set *out, size_t cap)
 {
 	struct hras *h = arg;
 	const struct metric_set sets[] = { gateway_metrics(h->gateway),
-		sip_transport_metrics(h->transport),
-		media_metrics(h->media), vcit_metrics(h->vcit), faces_metrics(&h->faces) };
+		sip_transport_metrics(h->transport), media_metrics(h->media), vcit_metrics(h->vcit),
+		faces_metrics(&h->faces) };
 	size_t n = 0;
 
 	for (; n < sizeof(sets) / sizeof(sets[0]) && n < cap; n++)

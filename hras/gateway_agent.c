@@ -236,12 +236,12 @@ gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n)
 		adopt(g, &grant, &peer);
 	else if (err == ERR_AUTH)
 		refuse(g, grant.agent, &peer);
-	else if (err < 0)
+	else if (err == ERR_MALFORMED)
 		g->counters.gateway_malformed_opens++;
 	g->depth--;
 	explicit_bzero(&grant, sizeof(grant));
 	if (err < 0)
-		return err == ERR_AUTH ? 403 : 400;
+		return err == ERR_AUTH ? 403 : err == ERR_FULL ? 503 : 400;
 	memcpy(body, out, out_len);
 	*n = out_len;
 	return 200;
