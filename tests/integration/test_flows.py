@@ -7,7 +7,8 @@ import re
 from lab.agents import HRAC
 from lab.capture import Capture
 from lab.rtp import Talker, Tap
-from lab.scenes import Pair, assert_outside_knows_nothing, both_hear, connect, hang_up
+from lab.scenes import (Pair, all_quiet, assert_outside_knows_nothing, both_hear, connect,
+                        hang_up)
 from lab.sipp import Sipp, pause, recv, reply, sdp, send
 from lab.wait import Timeout, expect, wait_for
 from lab.world import HRAS
@@ -36,7 +37,7 @@ def test_cancel_from_outside(lab):
     bob.wait_event("CALL_RINGING")
     bob.hangup()
     alice.wait_closed()
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_cancel_is_answered_by_487(lab):
@@ -47,7 +48,7 @@ def test_cancel_is_answered_by_487(lab):
         send("CANCEL"), recv(200), recv(487), send("ACK")], user="alice", to="bob", proxy=HRAC)
     caller.finished()
     bob.wait_closed()
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_busy(lab):
@@ -64,7 +65,7 @@ def test_busy(lab):
     alice.hangup()
     reason = bob.wait_closed(since=since)
     expect("486" in reason, f"bob is told 486, not {reason}")
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_nobody_answers(lab):
@@ -81,7 +82,7 @@ def test_nobody_answers(lab):
     expect("480" in reason, f"alice is told 480, not {reason}")
     ack = bob.receive(condition=lambda m: m.method == "ACK")
     expect(ack["CSeq"].split()[0] == invite["CSeq"].split()[0], "the failure is acknowledged")
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_a_phone_that_has_vanished_is_408(lab):
@@ -91,7 +92,7 @@ def test_a_phone_that_has_vanished_is_408(lab):
     alice = pair.inside_endpoint()
     answer = alice.ask("INVITE", "sip:bob@example.com", body=sdp_of(alice), timeout=45)
     expect(answer.status == 408, f"408, not {answer.start}")
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 test_a_phone_that_has_vanished_is_408.seconds = 40
@@ -109,7 +110,7 @@ def test_nobody_of_that_name(lab):
     expect(answer.status == 480, f"known, but not registered: 480, not {answer.start}")
     answer = alice.ask("INVITE", "sip:xavier@example.com", body=sdp_of(alice))
     expect(answer.status in (404, 480), f"unknown: 404, not {answer.start}")
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_hold_and_resume(lab):
@@ -129,7 +130,7 @@ def test_hold_and_resume(lab):
         ears[0].wait_heard(bob, 2.0, since[0])
         ears[1].wait_heard(alice, 2.0, since[1])
     hang_up(alice, bob)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
     assert_outside_knows_nothing(capture)
 
 
@@ -181,7 +182,7 @@ def test_early_media(lab):
     alice.hangup()
     bob.reply(bob.receive(condition=lambda m: m.method == "BYE"), 200, "OK")
     alice.wait_closed()
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def media_port(message):

@@ -7,7 +7,7 @@ import time
 
 from lab.agents import HRAC, Hrac, Hras
 from lab.rawsip import Endpoint
-from lab.scenes import Pair, both_hear, connect, hang_up
+from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.sipp import Sipp, pause, recv, reply, sdp, send
 from lab.wait import Failure, Timeout, expect, wait_for
 from lab.world import HRAS
@@ -276,7 +276,7 @@ def test_a_call_without_media_is_ended(lab):
         recv("BYE", timeout=20000), reply(200, "OK")], user="alice", to="bob", proxy=HRAC)
     caller.finished()
     called.finished()
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_a_held_call_is_not_ended(lab):
@@ -389,4 +389,4 @@ def test_ports_go_back_after_every_kind_of_end(lab):
                 called.finished()
             except Failure as failure:
                 raise Failure(f"{name}: {failure}") from failure
-            pair.hras.wait_calls(0)
+            all_quiet(pair)

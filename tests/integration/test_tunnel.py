@@ -9,7 +9,7 @@ from lab.agents import HRAC, Hrac, Hras
 from lab.capture import Capture
 from lab.certificates import Authority
 from lab.rawsip import Endpoint
-from lab.scenes import Pair, both_hear, connect, hang_up
+from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.sipp import sdp
 from lab.squid import Squid
 from lab.wait import Timeout, expect, wait_for
@@ -24,7 +24,7 @@ def _a_call_works(pair):
     connect(alice, bob)
     both_hear(alice, bob)
     hang_up(alice, bob)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def _tls(lab, authority=None):
@@ -142,7 +142,7 @@ def test_the_firewall_drops_all_connections_in_mid_call(lab):
         expect(gap < 6000, f"{listener.user} missed {gap:.0f} ms")
     expect(len(pair.hras.calls()) == 1, "it is the same call")
     hang_up(alice, bob)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 test_the_firewall_drops_all_connections_in_mid_call.seconds = 25
@@ -161,7 +161,7 @@ def test_the_firewall_resets_all_connections_in_mid_call(lab):
         print(f"{listener.user} missed {gap:.0f} ms of {speaker.user}")
         expect(gap < 3000, f"{listener.user} missed {gap:.0f} ms")
     hang_up(bob, alice)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 def test_connections_are_cut_while_a_call_is_set_up(lab):
@@ -177,7 +177,7 @@ def test_connections_are_cut_while_a_call_is_set_up(lab):
     pair.office.firewall.cut()
     alice.hangup()
     bob.wait_closed(15)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
 
 
 test_connections_are_cut_while_a_call_is_set_up.seconds = 25
@@ -194,7 +194,7 @@ def test_hrac_is_killed_and_restarted_in_mid_call(lab):
     both_hear(alice, bob, 3.0)
     expect(len(pair.hrac.calls()) == 1, "HRAS has taught it the call again")
     hang_up(alice, bob)
-    pair.hras.wait_calls(0)
+    all_quiet(pair)
     connect(bob, pair.inside("carol", pair.office.p2, answer="auto"))
 
 

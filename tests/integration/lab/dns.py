@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A name server on the Internet of the laboratory."""
 
-from .wait import wait_for
-
 ADDRESS = "203.0.113.53"
 
 
@@ -12,10 +10,10 @@ class Dns:
     def __init__(self, lab, records):
         self.host = lab.internet.host("dns", ADDRESS + "/24")
         self.process = self.host.spawn("dnsmasq", [
-            "dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
             "--user=root", "--group=root", "--pid-file=", "--bind-interfaces", "--log-queries",
             f"--listen-address={ADDRESS}", "--local=/#/"] + [f"--{record}" for record in records])
-        wait_for("the name server", lambda: self.host.connect((ADDRESS, 53)))
+        self.process.wait_output("cleared cache")
 
     def questions(self):
         """What was asked so far."""

@@ -5,7 +5,7 @@ from .agents import HRAC, Hrac, Hras
 from .baresip import Phone
 from .capture import Capture, assert_hidden
 from .rawsip import Endpoint
-from .wait import expect
+from .wait import expect, wait_for
 from .world import HRAS, INSIDE
 
 INSIDE_SECRETS = [INSIDE + last for last in ("1", "5", "11", "12")]
@@ -48,6 +48,15 @@ class Pair:
     def watch_outside(self):
         """A capture on the Internet, for assert_outside_knows_nothing."""
         return Capture(self.lab.internet)
+
+
+def all_quiet(pair):
+    """No call is left, and nothing that belonged to one: legs, ports."""
+    for agent in (pair.hras, pair.hrac):
+        agent.wait_calls(0)
+        for gauge in ("media_legs", "ports_in_use"):
+            wait_for(f"{agent.name}: {gauge} to be 0",
+                     lambda a=agent, g=gauge: a.status()["counters"].get(g, 0) == 0)
 
 
 def assert_outside_knows_nothing(capture):
