@@ -33,16 +33,20 @@ def to_samples(payload):
 
 
 def _voice_of(packets):
-    """The samples of RTP packets (header and payload) in the order they came, duplicates left
-    out."""
-    seen, samples = set(), array.array("h")
+    """The samples of RTP packets (header and payload) in the order of their sequence numbers, each
+    once, as a jitter buffer of any length would give them. Nothing stands for what is missing."""
+    frames, last = {}, {}
     for data in packets:
         if data[1] & 0x7f != 0:     # another payload type: DTMF, comfort noise
             continue
-        key = data[2:4] + data[8:12]
-        if key not in seen:
-            seen.add(key)
-            samples.extend(to_samples(data[12 + 4 * (data[0] & 15):]))
+        source, number = data[8:12], int.from_bytes(data[2:4], "big")
+        before = last.get(source, number)
+        number = before + ((number - before + 0x8000) & 0xffff) - 0x8000
+        last[source] = max(before, number)
+        frames.setdefault((list(last).index(source), number), data[12 + 4 * (data[0] & 15):])
+    samples = array.array("h")
+    for key in sorted(frames):
+        samples.extend(to_samples(frames[key]))
     return samples
 
 
