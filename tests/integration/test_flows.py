@@ -279,3 +279,20 @@ def test_a_retransmitted_request_is_passed_on_once(lab):
     except Timeout:
         return
     raise AssertionError("bob had it twice")
+
+
+def test_transfer(lab):
+    """bob hands alice on to dave: REFER passes, and alice calls dave by herself."""
+    pair = Pair(lab)
+    capture = pair.watch_outside()
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    dave = pair.outside("dave", lab.out2, answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob, 1.0)
+    bob.command("transfer", dave.uri)
+    dave.wait_event("CALL_ESTABLISHED")
+    both_hear(alice, dave)
+    alice.hangup()
+    dave.wait_closed()
+    pair.hras.wait_calls(0)
+    assert_outside_knows_nothing(capture)

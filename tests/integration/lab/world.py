@@ -73,6 +73,16 @@ class Firewall(Namespace):
                  f"add rule inet firewall cut meta l4proto tcp ct state established "
                  f"ct mark != {self.epoch} counter {how}\n")
 
+    def cut_one(self, port):
+        """Packets of the one connection that comes from `port` of the LAN vanish from now on."""
+        self.nft(f"add rule inet firewall cut tcp sport {port} counter drop\n"
+                 f"add rule inet firewall cut tcp dport {port} counter drop\n")
+
+    def lose(self, percent):
+        """So many of the packets of established connections vanish, by chance, both ways."""
+        self.nft(f"add rule inet firewall cut ct state established "
+                 f"numgen random mod 1000 < {round(percent * 10)} counter drop\n")
+
     def close_all(self):
         """Nothing passes any more, until open_again."""
         self.nft("flush chain inet firewall cut\nadd rule inet firewall cut counter drop\n")
