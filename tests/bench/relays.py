@@ -55,6 +55,30 @@ def rss_kb(pid):
     return 0
 
 
+WIRE = """
+table inet bench {
+	counter wire { }
+	chain out {
+		type filter hook output priority 0;
+		tcp dport { 7000, 8000 } counter name wire
+		tcp sport { 7000, 8000 } counter name wire
+	}
+}
+"""
+
+
+def count_wire():
+    """From now on what the relays say to each other is counted, as a firewall between them would."""
+    subprocess.run(["nft", "-f", "-"], input=WIRE, text=True, check=True)
+
+
+def wire():
+    """TCP segments and their bytes, IP headers included, between the two processes."""
+    text = subprocess.run(["nft", "list", "counter", "inet", "bench", "wire"],
+                          capture_output=True, text=True, check=True).stdout.split()
+    return int(text[text.index("packets") + 1]), int(text[text.index("bytes") + 1])
+
+
 class Relay:
     def __init__(self, calls):
         self.calls = calls
