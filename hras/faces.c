@@ -227,6 +227,14 @@ take_sip(struct hras *h, const struct face *face, const struct control_sip *s)
 }
 
 static int
+take_failed(struct hras *h, const struct face *face, const struct control_sip_failed *f)
+{
+	sip_server_send_failed(h->server, &(struct sip_failure){ face->number, f->tag, f->err },
+	    clock_us());
+	return 0;
+}
+
+static int
 take(struct hras *h, struct face *face, const struct control *c)
 {
 	const struct control_leg_failed *failed = &c->u.leg_failed;
@@ -240,9 +248,7 @@ take(struct hras *h, struct face *face, const struct control *c)
 	case CONTROL_SIP:
 		return take_sip(h, face, &c->u.sip);
 	case CONTROL_SIP_FAILED:
-		sip_server_send_failed(h->server, c->u.sip_failed.tag, c->u.sip_failed.err,
-		    clock_us());
-		return 0;
+		return take_failed(h, face, &c->u.sip_failed);
 	case CONTROL_SIP_CLOSED:
 		return 0; /* a connection is named by number: one that is gone is opened anew */
 	case CONTROL_LEG_FAILED:

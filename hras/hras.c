@@ -25,8 +25,7 @@
 #define STOP_LINGER_US (500 * CLOCK_MS) /* for the BYEs of the last calls to leave */
 
 struct failed_send {
-	uint64_t tag;
-	int err;
+	struct sip_failure failure;
 	struct failed_send *next;
 };
 
@@ -49,7 +48,8 @@ on_outside_failed(void *arg, const struct sip_flow *flow, uint64_t tag, int err)
 	struct hras *h = arg;
 
 	(void)flow;
-	sip_server_send_failed(h->server, tag, err, clock_us());
+	sip_server_send_failed(h->server, &(struct sip_failure){ SIP_FACE_OUTSIDE, tag, err },
+	    clock_us());
 	turn_soon(h->turn);
 }
 
@@ -67,18 +67,18 @@ on_failing(void *arg, uint64_t now_us)
 
 	while ((f = h->failed) != NULL) {
 		h->failed = f->next;
-		sip_server_send_failed(h->server, f->tag, f->err, now_us);
+		sip_server_send_failed(h->server, &f->failure, now_us);
 		mem_free(f);
 	}
 }
 
 /* A face that refuses at once is told to the server later: it is in the middle of sending. */
 static void
-fail_later(struct hras *h, uint64_t tag, int err)
+fail_later(struct hras *h, const struct sip_failure *failure)
 {
 	struct failed_send *f = mem_alloc(sizeof(*f));
 
-	*f = (struct failed_send){ tag, err, h->failed };
+	*f = (struct failed_send){ *failure, h->failed };
 	h->failed = f;
 	timer_set(h->timers, &h->failing, clock_us());
 }
@@ -94,7 +94,7 @@ on_send(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, si
 	else
 		err = faces_send_sip(h, to, tag, data, n);
 	if (err != 0 && tag != 0)
-		fail_later(h, tag, err);
+		fail_later(h, &(struct sip_failure){ to->face, tag, err });
 	turn_soon(h->turn);
 }
 

@@ -31,6 +31,13 @@ struct sip_listener {
 	struct addr addr;
 };
 
+/* A message that could not be delivered, as the face that it was sent to tells it. */
+struct sip_failure {
+	uint32_t face;
+	uint64_t tag; /* handed to `send` with the message */
+	int err;      /* enum err */
+};
+
 const char *sip_proto_str(enum sip_proto proto);   /* "UDP": as in Via */
 const char *sip_proto_param(enum sip_proto proto); /* "udp": as in ;transport= */
 bool sip_proto_reliable(enum sip_proto proto);

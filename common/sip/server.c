@@ -367,10 +367,10 @@ sip_server_receive(struct sip_server *s, const struct sip_flow *from, const char
 }
 
 void
-sip_server_send_failed(struct sip_server *s, uint64_t tag, int err, uint64_t now_us)
+sip_server_send_failed(struct sip_server *s, const struct sip_failure *f, uint64_t now_us)
 {
 	s->now_us = now_us;
-	sip_layer_send_failed(s->layer, tag, err, now_us);
+	sip_layer_send_failed(s->layer, f, now_us);
 }
 
 size_t

@@ -94,7 +94,8 @@ void sip_server_face_down(struct sip_server *s, uint32_t face);
 /* Bytes of one message came on `from` (borrowed). */
 void sip_server_receive(struct sip_server *s, const struct sip_flow *from, const char *data,
     size_t n, uint64_t now_us);
-void sip_server_send_failed(struct sip_server *s, uint64_t tag, int err, uint64_t now_us);
+/* A failure that the face it is of did not cause is ignored: an agent speaks for its own LAN only. */
+void sip_server_send_failed(struct sip_server *s, const struct sip_failure *f, uint64_t now_us);
 
 /* -- Requests of our own in a dialog of others (BYE both ways) -- */
 

@@ -172,13 +172,13 @@ sip_layer_receive(struct sip_layer *l, struct sip_msg *m, const struct sip_flow 
 
 /* The sender may be on the stack below us: dealt with in the next run of the timers. */
 void
-sip_layer_send_failed(struct sip_layer *l, uint64_t tag, int err, uint64_t now_us)
+sip_layer_send_failed(struct sip_layer *l, const struct sip_failure *f, uint64_t now_us)
 {
-	struct txn *t = txn_find_id(l, tag);
+	struct txn *t = txn_find_id(l, f->tag);
 
-	if (t == NULL)
+	if (t == NULL || t->flow.face != f->face)
 		return;
-	t->err = err;
+	t->err = f->err;
 	timer_set(l->timers, &t->failure, now_us);
 }
 

@@ -56,9 +56,9 @@ void sip_layer_limit(struct sip_layer *l, size_t txns_max);
 /* A parsed and checked message came. Takes over m. */
 void sip_layer_receive(struct sip_layer *l, struct sip_msg *m, const struct sip_flow *from,
     uint64_t now_us);
-/* What was sent with `tag` will not arrive. Harmless for a tag that is not known any more; may be
- * called from within `send`. */
-void sip_layer_send_failed(struct sip_layer *l, uint64_t tag, int err, uint64_t now_us);
+/* What was sent will not arrive. Harmless for a tag that is not known any more or was not sent to
+ * that face; may be called from within `send`. */
+void sip_layer_send_failed(struct sip_layer *l, const struct sip_failure *f, uint64_t now_us);
 
 /* -- Server side -- */
 

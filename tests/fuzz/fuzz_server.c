@@ -21,7 +21,8 @@ struct play {
 	struct timers *timers;
 	struct sip_msg *last; /* request sent */
 	struct sip_flow last_to;
-	uint64_t last_tag, now_us;
+	struct sip_failure lost; /* of what was sent last */
+	uint64_t now_us;
 };
 
 static void
@@ -39,7 +40,7 @@ on_send(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, si
 	sip_msg_free(p->last);
 	p->last = m;
 	p->last_to = *to;
-	p->last_tag = tag;
+	p->lost = (struct sip_failure){ to->face, tag, ERR_IO };
 }
 
 static int
@@ -99,7 +100,7 @@ perform(struct play *p, const uint8_t *act, size_t n)
 	else if (act[0] == 'a')
 		answer(p, act + 1, n - 1);
 	else if (act[0] == 'f')
-		sip_server_send_failed(p->server, p->last_tag, ERR_IO, p->now_us);
+		sip_server_send_failed(p->server, &p->lost, p->now_us);
 	else if (act[0] == 't')
 		p->now_us += 5 * CLOCK_S;
 	timers_run(p->timers, p->now_us);

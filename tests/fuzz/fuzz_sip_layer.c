@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 struct play {
 	struct sip_layer *l;
 	struct timers *timers;
-	uint64_t now_us, last_tag;
+	struct sip_failure lost; /* of what was sent last */
+	uint64_t now_us;
 	struct sip_server_txn *st;
 	struct sip_client_txn *ct;
 };
@@ -27,10 +28,9 @@ on_send(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, si
 {
 	struct play *p = arg;
 
-	(void)to;
 	if (data[n] != '\0')
 		abort();
-	p->last_tag = tag;
+	p->lost = (struct sip_failure){ to->face, tag, ERR_DOWN };
 }
 
 static void
@@ -145,7 +145,7 @@ act(struct play *p, const char *data, size_t n)
 			sip_client_txn_cancel(p->ct, p->now_us);
 		break;
 	case 'f':
-		sip_layer_send_failed(p->l, p->last_tag, ERR_DOWN, p->now_us);
+		sip_layer_send_failed(p->l, &p->lost, p->now_us);
 		break;
 	case 't':
 		p->now_us += value * CLOCK_S / 4;

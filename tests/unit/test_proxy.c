@@ -388,7 +388,8 @@ an_undeliverable_invite_is_480_for_a_registered_phone(void **state)
 	phone_invite(&alice, "sip:olga@example.com");
 	world_expect_dropped(w, "100", OFFICE);
 	invite = world_expect(w, "INVITE", OUTSIDE);
-	sip_server_send_failed(w->server, invite->tag, ERR_IO, w->now_us);
+	sip_server_send_failed(w->server,
+	    &(struct sip_failure){ invite->to.face, invite->tag, ERR_IO }, w->now_us);
 	world_pass(w, 1000);
 	world_expect_dropped(w, "480", OFFICE);
 	sent_free(invite);
@@ -412,7 +413,8 @@ a_closed_connection_is_followed_by_the_contact(void **state)
 	world_expect_dropped(w, "100", OUTSIDE);
 	invite = world_expect(w, "INVITE", OFFICE);
 	assert_int_equal(invite->to.conn, 7);
-	sip_server_send_failed(w->server, invite->tag, ERR_IO, w->now_us);
+	sip_server_send_failed(w->server,
+	    &(struct sip_failure){ invite->to.face, invite->tag, ERR_IO }, w->now_us);
 	world_pass(w, 1000);
 	again = world_expect(w, "INVITE", OFFICE);
 	assert_int_equal(again->to.conn, 0);

@@ -52,7 +52,8 @@ on_send(void *arg, const struct sip_flow *to, uint64_t tag, const char *data, si
 		w->sent_n++;
 	}
 	if (w->wire_is_cut)
-		sip_layer_send_failed(w->l, tag, ERR_DOWN, w->now_us);
+		sip_layer_send_failed(w->l, &(struct sip_failure){ to->face, tag, ERR_DOWN },
+		    w->now_us);
 }
 
 static void
@@ -499,6 +500,32 @@ other_client_absorbs_repetitions_of_its_response_for_t4(void **state)
 	assert_int_equal(w->strays_n, 1);
 }
 
+/* What was sent as the i-th does not arrive. */
+static void
+lose(struct world *w, size_t i)
+{
+	const struct sip_failure f = { w->sent[i].to.face, w->sent[i].tag, ERR_DOWN };
+
+	sip_layer_send_failed(w->l, &f, w->now_us);
+}
+
+static void
+a_face_cannot_fail_what_was_sent_to_another(void **state)
+{
+	struct world *w = *state;
+	struct sip_failure f = { .err = ERR_DOWN };
+
+	start(w, "INVITE");
+	f.tag = w->sent[0].tag;
+	f.face = w->sent[0].to.face + 1;
+	sip_layer_send_failed(w->l, &f, w->now_us);
+	pass(w, 0);
+	assert_int_equal(w->failures_n, 0);
+	lose(w, 0);
+	pass(w, 0);
+	assert_int_equal(w->failures_n, 1);
+}
+
 static void
 client_whose_message_cannot_be_delivered_fails_in_the_next_turn(void **state)
 {
@@ -512,8 +539,8 @@ client_whose_message_cannot_be_delivered_fails_in_the_next_turn(void **state)
 	assert_int_equal(w->failures_n, 2);
 	assert_int_equal(w->last_err, ERR_DOWN);
 	assert_int_equal(w->client_ends_n, 2);
-	sip_layer_send_failed(w->l, w->sent[0].tag, ERR_DOWN, w->now_us);
-	sip_layer_send_failed(w->l, 0, ERR_DOWN, w->now_us);
+	lose(w, 0);
+	sip_layer_send_failed(w->l, &(struct sip_failure){ .err = ERR_DOWN }, w->now_us);
 	pass(w, CLOCK_S);
 	assert_int_equal(w->failures_n, 2);
 }
@@ -892,13 +919,13 @@ response_whose_connection_is_gone_goes_to_the_address_in_via_once(void **state)
 
 	receive_from(w, &from, request_text("INVITE", VIA_TCP, ""));
 	respond(w, 486);
-	sip_layer_send_failed(w->l, w->sent[0].tag, ERR_DOWN, w->now_us);
+	lose(w, 0);
 	pass(w, 0);
 	assert_int_equal(w->sent_n, 2);
 	assert_peer(&w->sent[1].to, "192.0.2.9:5060");
 	assert_int_equal(w->sent[1].to.conn, 0);
 	assert_string_equal(w->sent[1].text, w->sent[0].text);
-	sip_layer_send_failed(w->l, w->sent[1].tag, ERR_DOWN, w->now_us);
+	lose(w, 1);
 	pass(w, 0);
 	assert_int_equal(w->sent_n, 2);
 	assert_int_equal(w->server_ends_n, 1);
@@ -1036,6 +1063,7 @@ main(void)
 		TEST(other_client_repeats_at_most_every_t2_until_timer_f),
 		TEST(other_client_slows_down_but_still_times_out_after_a_provisional_response),
 		TEST(other_client_absorbs_repetitions_of_its_response_for_t4),
+		TEST(a_face_cannot_fail_what_was_sent_to_another),
 		TEST(client_whose_message_cannot_be_delivered_fails_in_the_next_turn),
 		TEST(disowned_client_runs_to_its_end_in_silence),
 		TEST(response_from_another_face_is_a_stray),
