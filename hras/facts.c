@@ -113,11 +113,11 @@ on_binding(void *arg, const struct binding *b)
 	char source[ADDR_STR_MAX];
 
 	json_array_append_new(arg,
-	    json_pack("{s:s, s:s, s:s?, s:s, s:s, s:I, s:s?}", "aor", b->aor, "contact", b->contact,
-		"agent", b->agent, "source", addr_str(&b->flow.peer, source), "transport",
-		sip_proto_param(b->flow.proto), "expires_s",
-		(json_int_t)(b->expires_wall_s > now ? b->expires_wall_s - now : 0), "user_agent",
-		b->user_agent));
+	    json_pack("{s:o, s:o, s:o, s:s, s:s, s:I, s:o}", "aor", shape_text(b->aor), "contact",
+		shape_text(b->contact), "agent", shape_text(b->agent), "source",
+		addr_str(&b->flow.peer, source), "transport", sip_proto_param(b->flow.proto),
+		"expires_s", (json_int_t)(b->expires_wall_s > now ? b->expires_wall_s - now : 0),
+		"user_agent", shape_text(b->user_agent)));
 }
 
 static json_t *

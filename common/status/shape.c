@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "base/mem.h"
+
 /* Figures for people and dashboards: more digits say nothing. */
 static json_t *
 rounded(double v, double unit)
@@ -17,27 +19,34 @@ integer(uint64_t v)
 	return json_integer((json_int_t)v);
 }
 
-/* Network text may be anything; JSON strings must be UTF-8. */
-static json_t *
-string(const char *s)
+json_t *
+shape_text(const char *s)
 {
 	json_t *j;
+	char *ascii;
 
 	if (s == NULL)
 		return json_null();
-	j = json_string(s);
-	return j != NULL ? j : json_string("(not UTF-8)");
+	if ((j = json_string(s)) != NULL)
+		return j;
+	ascii = mem_strdup(s);
+	for (char *c = ascii; *c != '\0'; c++)
+		if ((unsigned char)*c > 0x7f)
+			*c = '?';
+	j = json_string(ascii);
+	mem_free(ascii);
+	return j;
 }
 
 json_t *
 shape_tunnel(const struct shape_tunnel *t)
 {
 	return json_pack("{s:o, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "agent",
-	    string(t->agent), "state", t->state, "transport", string(t->transport), "peer",
-	    string(t->peer), "connections", (int)t->connections, "rtt_ms",
+	    shape_text(t->agent), "state", t->state, "transport", shape_text(t->transport), "peer",
+	    shape_text(t->peer), "connections", (int)t->connections, "rtt_ms",
 	    rounded((double)t->rtt_us / 1000, 0.01), "since_s", integer(t->since_s), "bytes_sent",
 	    integer(t->bytes_sent), "bytes_received", integer(t->bytes_received), "reconnects",
-	    integer(t->reconnects), "last_error", string(t->last_error ? t->last_error : ""),
+	    integer(t->reconnects), "last_error", shape_text(t->last_error ? t->last_error : ""),
 	    "last_error_at", integer(t->last_error_wall_s));
 }
 
@@ -78,8 +87,8 @@ shape_call(const struct shape_call *c)
 	uint64_t age = c->now_wall_s > c->since_wall_s ? c->now_wall_s - c->since_wall_s : 0;
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "call_id",
-	    string(c->call_id), "from", string(c->from), "to", string(c->to), "state",
-	    string(c->state), "caller_agent", string(c->caller_agent), "callee_agent",
-	    string(c->callee_agent), "since", integer(c->since_wall_s), "duration_s", integer(age),
-	    "streams", c->streams);
+	    shape_text(c->call_id), "from", shape_text(c->from), "to", shape_text(c->to), "state",
+	    shape_text(c->state), "caller_agent", shape_text(c->caller_agent), "callee_agent",
+	    shape_text(c->callee_agent), "since", integer(c->since_wall_s), "duration_s",
+	    integer(age), "streams", c->streams);
 }

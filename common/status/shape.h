@@ -12,6 +12,10 @@
  * "STATUS"). Each takes plain values and returns a new reference. Pure.
  */
 
+/* Network text, which may be anything: what is not UTF-8 is shown with '?' for each such byte. NULL
+ * is JSON's null. */
+json_t *shape_text(const char *s);
+
 struct shape_tunnel {
 	const char *agent;
 	const char *state;     /* "up", "connecting", "down" */
