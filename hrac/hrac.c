@@ -183,6 +183,40 @@ on_will_send(void *arg, const struct sip_flow *to, const char *data, size_t n)
 	sip_transport_send(h->transport, to, 0, data, n);
 }
 
+/* What HRAS may open here is what our administrator gave it, whatever HRAS believes. */
+static int
+teach_leg(struct hrac *h, const struct control_leg *l)
+{
+	static struct log_limit limit;
+	const struct config_media *ours = &h->conf->media;
+
+	if (l->port >= ours->port_min && l->port < ours->port_max)
+		return taught_leg(h->taught, l);
+	h->legs_refused++;
+	log_warn_limited(&limit, COMPONENT, "HRAS wants port %u, which is not of media.ports",
+	    l->port);
+	on_leg_failed(h, l->leg, l->port, ERR_UNSUPPORTED);
+	return 0;
+}
+
+static void
+on_forgotten(void *arg, const struct taught_call *c)
+{
+	struct hrac *h = arg;
+
+	outage_execute_will(h->outage, c, clock_us());
+}
+
+/* HRAS gave up while we were away what it does not name any more, and could not tell our phone. */
+static void
+synchronize(struct hrac *h, const struct control_sync *s)
+{
+	h->grace_s = s->grace_s;
+	if (!s->begin)
+		taught_each_unnamed(h->taught, on_forgotten, h);
+	taught_sync(h->taught, s->begin);
+}
+
 static int
 on_control(struct hrac *h, const struct control *c)
 {
@@ -191,8 +225,7 @@ on_control(struct hrac *h, const struct control *c)
 		deliver_sip(h, &c->u.sip);
 		return 0;
 	case CONTROL_SYNC:
-		h->grace_s = c->u.sync.grace_s;
-		taught_sync(h->taught, c->u.sync.begin);
+		synchronize(h, &c->u.sync);
 		return 0;
 	case CONTROL_CALL:
 		timer_clear(h->timers, &h->quiet); /* the INVITE is taught: the call counts now */
@@ -201,7 +234,7 @@ on_control(struct hrac *h, const struct control *c)
 		taught_call_end(h->taught, c->u.call_end.call);
 		return 0;
 	case CONTROL_LEG:
-		return taught_leg(h->taught, &c->u.leg);
+		return teach_leg(h, &c->u.leg);
 	case CONTROL_LEG_CLOSE:
 		taught_leg_close(h->taught, c->u.leg_close.leg);
 		return 0;
@@ -240,6 +273,13 @@ on_tunnel_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 
 /* -- The link -- */
 
+/* RTP takes even ports. */
+static uint16_t
+first_port(const struct hrac *h)
+{
+	return (uint16_t)(h->conf->media.port_min + h->conf->media.port_min % 2);
+}
+
 static void
 introduce(struct hrac *h)
 {
@@ -253,7 +293,7 @@ introduce(struct hrac *h)
 		a->sip[a->sip_n].addr = h->conf->sip.listen[a->sip_n].addr;
 	}
 	a->media = h->conf->media.address;
-	a->port_min = h->conf->media.port_min;
+	a->port_min = first_port(h);
 	a->port_max = h->conf->media.port_max;
 	a->busy = (struct control_bytes){ h->busy_ports, h->busy_ports_len };
 	send_control(h, &c);
@@ -271,12 +311,15 @@ end_calls(struct hrac *h, const char *why)
 }
 
 static void
-on_session(void *arg, const struct tunnel_grant *grant, bool restarted)
+on_session(void *arg, const struct tunnel_grant *grant, bool new_to_uplink)
 {
-	(void)grant;
-	if (restarted)
-		end_calls(arg, "HRAS has restarted");
-	introduce(arg);
+	struct hrac *h = arg;
+
+	(void)new_to_uplink; /* which a reload may have replaced; our calls outlive it */
+	if (h->boot != 0 && h->boot != grant->boot)
+		end_calls(h, "HRAS has restarted");
+	h->boot = grant->boot;
+	introduce(h);
 }
 
 static void
@@ -308,14 +351,14 @@ on_gone(void *arg, uint64_t now_us)
 static void
 probe_ports(struct hrac *h)
 {
-	size_t n = (size_t)(h->conf->media.port_max - h->conf->media.port_min) / 2 + 1, taken = 0;
+	size_t n = (size_t)(h->conf->media.port_max - first_port(h) + 1) / 2, taken = 0;
 	struct addr a = h->conf->media.address;
 	int fd;
 
 	h->busy_ports_len = (n + 7) / 8;
 	h->busy_ports = mem_zalloc(h->busy_ports_len);
 	for (size_t i = 0; i < 2 * n; i++) {
-		addr_set_port(&a, (uint16_t)(h->conf->media.port_min + i));
+		addr_set_port(&a, (uint16_t)(first_port(h) + i));
 		fd = socket(a.u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		if (fd >= 0 && bind(fd, &a.u.sa, addr_len(&a)) != 0 && errno == EADDRINUSE) {
 			h->busy_ports[i / 16] |= (uint8_t)(1u << (i / 2 % 8));
@@ -376,6 +419,8 @@ start_all(struct hrac *h)
 	const struct media_cfg media = { h->conf->media.address };
 	int err;
 
+	if ((err = media_address_check(&media.address)) != 0)
+		return err;
 	h->media = media_new(h->base, &media, &handlers, h);
 	h->taught = taught_new(h->media, on_leg_failed, h);
 	h->outage = outage_new(h->timers, on_will_send, h);
@@ -449,7 +494,26 @@ same_sockets(const struct config_hrac *a, const struct config_hrac *b)
 	return same;
 }
 
-/* Legs and calls outlive the uplink: HRAS teaches them anew in the next session. */
+/*
+ * Legs and calls outlive the uplink: HRAS teaches them anew in the next session, unless we come as
+ * another agent, which had no part in them. The old uplink stays when there can be no new one.
+ */
+static int
+renew_uplink(struct hrac *h, const struct config_hrac *old)
+{
+	struct uplink *last = h->uplink;
+	int err = start_uplink(h);
+
+	if (err != 0)
+		return err;
+	uplink_free(last);
+	if (!same(old->tunnel.agent, h->conf->tunnel.agent))
+		end_calls(h, "this agent has another name now");
+	on_state(h, TUNNEL_CONNECTING);
+	update_busy(h);
+	return 0;
+}
+
 void
 hrac_reload(void *state, void *conf)
 {
@@ -465,18 +529,13 @@ hrac_reload(void *state, void *conf)
 		return;
 	}
 	h->conf = conf;
-	log_set_level(h->conf->log_level);
-	if (renew) {
-		uplink_free(h->uplink);
-		if (start_uplink(h) != 0) {
-			log_error(COMPONENT,
-			    "the new tunnel section does not work; the old one stays");
-			h->conf = old;
-			old = conf;
-			start_uplink(h);
-		}
-		update_busy(h);
+	if (renew && renew_uplink(h, old) != 0) {
+		log_error(COMPONENT, "the new configuration is not taken");
+		h->conf = old;
+		config_free_hrac(conf);
+		return;
 	}
+	log_set_level(h->conf->log_level);
 	config_free_hrac(old);
 	log_info(COMPONENT, "configuration read again%s", renew ? ", tunnel opened anew" : "");
 	turn_soon(h->turn);
@@ -512,6 +571,8 @@ hrac_free(void *state)
 static const struct metric control_metrics[] = {
 	METRIC(struct hrac, control_malformed, METRIC_COUNTER,
 	    "Control messages of HRAS that could not be understood."),
+	METRIC(struct hrac, legs_refused, METRIC_COUNTER,
+	    "Media legs of HRAS on ports that are not of media.ports."),
 	{ 0 },
 };
 

@@ -32,7 +32,8 @@ struct hrac {
 	struct timer gone;  /* the tunnel is down for good when it runs */
 	struct timer quiet; /* an INVITE that led to no call no longer makes us busy */
 	uint64_t started_us;
-	uint64_t control_malformed;
+	uint64_t control_malformed, legs_refused;
+	uint64_t boot;       /* of the HRAS that taught us; 0 = none yet */
 	uint32_t grace_s;    /* as HRAS told */
 	uint8_t *busy_ports; /* bitmap of the even ports that others hold */
 	size_t busy_ports_len;

@@ -137,16 +137,9 @@ on_again(void *arg, uint64_t now_us)
 	timer_set(w->outage->timers, &w->again, now_us + w->wait_us);
 }
 
-struct execution {
-	struct outage *outage;
-	uint64_t now_us;
-};
-
-static void
-on_call(void *arg, const struct taught_call *c)
+void
+outage_execute_will(struct outage *o, const struct taught_call *c, uint64_t now_us)
 {
-	struct execution *e = arg;
-	struct outage *o = e->outage;
 	struct sip_msg *m;
 	struct will *w;
 
@@ -161,16 +154,29 @@ on_call(void *arg, const struct taught_call *c)
 		w->len = c->will_len;
 		w->to = c->will_flow;
 		w->wait_us = T1_US;
-		w->give_up_us = e->now_us + GIVE_UP_US;
+		w->give_up_us = now_us + GIVE_UP_US;
 		timer_init(&w->again, on_again, w);
 		HASH_ADD_KEYPTR(hh, o->wills, w->branch, strlen(w->branch), w);
-		timer_set(o->timers, &w->again, e->now_us + w->wait_us);
+		timer_set(o->timers, &w->again, now_us + w->wait_us);
 		o->counters.wills_sent++;
-		log_info(COMPONENT, "call %s of %s and %s: BYE, HRAS is gone", c->call_id, c->from,
-		    c->to);
+		log_info(COMPONENT, "call %s of %s and %s: BYE, HRAS has lost it", c->call_id,
+		    c->from, c->to);
 		o->send(o->arg, &w->to, w->message, w->len);
 	}
 	sip_msg_free(m);
+}
+
+struct execution {
+	struct outage *outage;
+	uint64_t now_us;
+};
+
+static void
+on_call(void *arg, const struct taught_call *c)
+{
+	struct execution *e = arg;
+
+	outage_execute_will(e->outage, c, e->now_us);
 }
 
 void

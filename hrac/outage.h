@@ -27,7 +27,8 @@ void outage_free(struct outage *o);
 /* A message from a phone that cannot be passed on (borrowed): answers a request. */
 void outage_refuse(struct outage *o, const struct sip_flow *from, const char *data, size_t n);
 
-/* Sends the will of each call; copies what it needs. */
+/* Sends the will of a call, if it has one, or of each call; copies what it needs. */
+void outage_execute_will(struct outage *o, const struct taught_call *c, uint64_t now_us);
 void outage_execute_wills(struct outage *o, const struct taught *t, uint64_t now_us);
 
 /* A message came from the LAN: true when it was the answer to a will, which is then done with. */

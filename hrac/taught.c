@@ -316,6 +316,16 @@ taught_each_call(const struct taught *t, taught_call_cb *cb, void *arg)
 		cb(arg, &c->pub);
 }
 
+void
+taught_each_unnamed(const struct taught *t, taught_call_cb *cb, void *arg)
+{
+	struct call *c, *next;
+
+	HASH_ITER(hh, t->calls, c, next)
+		if (!c->named)
+			cb(arg, &c->pub);
+}
+
 size_t
 taught_legs(const struct taught *t, uint32_t call, const struct taught_leg **out, size_t cap)
 {

@@ -65,6 +65,8 @@ struct taught_leg {
 
 typedef void taught_call_cb(void *arg, const struct taught_call *c);
 void taught_each_call(const struct taught *t, taught_call_cb *cb, void *arg);
+/* Those that were not named since SYNC begin: what SYNC end forgets. */
+void taught_each_unnamed(const struct taught *t, taught_call_cb *cb, void *arg);
 /* The legs of one call in the order of their streams; returns their number (<= cap). */
 size_t taught_legs(const struct taught *t, uint32_t call, const struct taught_leg **out,
     size_t cap);

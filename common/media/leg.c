@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "log/log.h"
 
 #define DSCP_EF 46   /* RFC 3246, 4594: telephony */
 #define DSCP_AF41 34 /* RFC 4594: multimedia conferencing */
@@ -201,6 +202,24 @@ open_socket(const struct addr *at, enum media_kind kind, int *out)
 	}
 	mark(fd, addr_is_v6(at), kind);
 	*out = fd;
+	return 0;
+}
+
+int
+media_address_check(const struct addr *address)
+{
+	char host[ADDR_HOST_MAX];
+	struct addr any = *address;
+	int fd, err;
+
+	addr_set_port(&any, 0);
+	err = open_socket(&any, MEDIA_OTHER, &fd);
+	if (err < 0) {
+		log_error("media", "media.address %s cannot be used: %s", addr_host(address, host),
+		    strerror(errno));
+		return err;
+	}
+	close(fd);
 	return 0;
 }
 

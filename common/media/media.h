@@ -59,6 +59,9 @@ struct media_cfg {
 	struct addr address; /* socket legs are bound to it */
 };
 
+/* Can legs be bound to this address at all? ERR_IO when not (logged). */
+int media_address_check(const struct addr *address);
+
 struct media *media_new(struct event_base *base, const struct media_cfg *cfg,
     const struct media_handlers *h, void *arg);
 void media_free(struct media *m); /* all legs with it */

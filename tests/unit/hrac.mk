@@ -3,3 +3,11 @@ unit_tests += tests/unit/test_outage
 tests_unit_test_outage_LDADD = libhrac.a $(LDADD)
 unit_tests += tests/unit/test_taught
 tests_unit_test_taught_LDADD = libhrac.a $(LDADD)
+
+loopback_sources = tests/support/loopback.c tests/support/loopback.h
+unit_tests += tests/unit/test_hrac
+tests_unit_test_hrac_SOURCES = tests/unit/test_hrac.c $(loopback_sources)
+tests_unit_test_hrac_LDADD = libhrac.a libuplink.a libgateway.a $(LDADD)
+unit_tests += tests/unit/test_hras
+tests_unit_test_hras_SOURCES = tests/unit/test_hras.c $(loopback_sources)
+tests_unit_test_hras_LDADD = libhras.a libuplink.a libgateway.a $(LDADD)
