@@ -10,6 +10,7 @@
  */
 #include "hras/hras.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
@@ -155,15 +156,6 @@ on_turn_end(void *arg)
 	gateway_flush(h->gateway);
 }
 
-static void
-on_housekeeping(void *arg, uint64_t now_us)
-{
-	struct hras *h = arg;
-
-	location_expire(h->location, clock_wall_s());
-	timer_set(h->timers, &h->housekeeping, now_us + CLOCK_S);
-}
-
 /* -- Starting -- */
 
 static void
@@ -219,7 +211,7 @@ start_server(struct hras *h)
 	return 0;
 }
 
-static void
+static int
 start_media(struct hras *h)
 {
 	static const struct media_handlers handlers = { on_media_tunnel, on_media_source,
@@ -231,9 +223,13 @@ start_media(struct hras *h)
 		.port_max = h->conf->media.port_max,
 		.linger_us = h->conf->media.linger_ms * CLOCK_MS,
 		.media_timeout_us = h->conf->media.timeout_s * CLOCK_S };
+	int err = media_address_check(&media.address);
 
+	if (err != 0)
+		return err;
 	h->media = media_new(h->base, &media, &handlers, h);
 	h->vcit = vcit_new(&cfg, h->timers, h->media, &faces_vcit_handlers, h);
+	return 0;
 }
 
 /* The whole file as a string; NULL, with the reason logged, when it cannot be read. */
@@ -241,11 +237,14 @@ static char *
 read_pem(const char *file)
 {
 	char *text = mem_zalloc(PEM_MAX + 1);
-	FILE *f = fopen(file, "re");
-	size_t n = f != NULL ? fread(text, 1, PEM_MAX, f) : 0;
+	FILE *f;
+	size_t n;
 
+	errno = 0;
+	f = fopen(file, "re");
+	n = f != NULL ? fread(text, 1, PEM_MAX, f) : 0;
 	if (f == NULL || ferror(f) || n == 0) {
-		log_error(COMPONENT, "%s: cannot be read: %m", file);
+		log_error(COMPONENT, "%s: %s", file, errno != 0 ? strerror(errno) : "empty");
 		mem_free(text);
 		text = NULL;
 	}
@@ -290,11 +289,9 @@ start_all(struct hras *h)
 		return err;
 	if ((err = location_open(c->store, c->registrations_max, &h->location)) != 0)
 		return err;
-	start_media(h);
-	if ((err = start_transport(h)) != 0 || (err = start_server(h)) != 0 ||
-	    (err = start_gateway(h)) != 0)
+	if ((err = start_media(h)) != 0 || (err = start_transport(h)) != 0 ||
+	    (err = start_server(h)) != 0 || (err = start_gateway(h)) != 0)
 		return err;
-	timer_set(h->timers, &h->housekeeping, clock_us() + CLOCK_S);
 	turn_soon(h->turn);
 	if (addr_is_set(&c->status.listen))
 		return status_new(h->base, &c->status.listen, &hras_facts, h, &h->status);
@@ -312,7 +309,6 @@ hras_start(struct event_base *base, void *conf, void **state)
 	h->started_us = clock_us();
 	h->timers = timers_new();
 	h->turn = turn_new(base, h->timers, on_turn_end, h);
-	timer_init(&h->housekeeping, on_housekeeping, h);
 	timer_init(&h->failing, on_failing, h);
 	log_set_level(h->conf->log_level);
 	config_warn_hras(h->conf);
@@ -341,6 +337,28 @@ same_listeners(const struct config_sip *a, const struct config_sip *b)
 }
 
 static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What was given away at the start, to those who do not ask again. */
+static bool
+same_limits(const struct config_hras *a, const struct config_hras *b)
+{
+	bool all = same(a->tunnel.certificate, b->tunnel.certificate) &&
+	    same(a->tunnel.key, b->tunnel.key) && a->tunnel.grace_s == b->tunnel.grace_s &&
+	    a->media.max_age_ms == b->media.max_age_ms &&
+	    a->media.timeout_s == b->media.timeout_s && a->media.linger_ms == b->media.linger_ms &&
+	    same(a->store, b->store) && a->calls_max == b->calls_max &&
+	    a->registrations_max == b->registrations_max && a->dns_servers_n == b->dns_servers_n;
+
+	for (size_t i = 0; all && i < a->dns_servers_n; i++)
+		all = same(a->dns_servers[i], b->dns_servers[i]);
+	return all;
+}
+
+static bool
 same_sockets(const struct config_hras *a, const struct config_hras *b)
 {
 	bool same = a->tunnel.listen_n == b->tunnel.listen_n &&
@@ -361,10 +379,10 @@ hras_reload(void *state, void *conf)
 	struct sip_user *users;
 	struct sip_server_cfg cfg;
 
-	if (!same_sockets(old, conf)) {
+	if (!same_sockets(old, conf) || !same_limits(old, conf)) {
 		log_error(COMPONENT,
-		    "tunnel.listen, sip.listen, media and status.listen change only by a "
-		    "restart: the new configuration is not taken");
+		    "only domains, agent, user, auth, internal_calls and log_level change without "
+		    "a restart: the new configuration is not taken");
 		config_free_hras(conf);
 		return;
 	}

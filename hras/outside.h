@@ -39,12 +39,10 @@ struct hras {
 	struct status *status;
 	struct timers *timers;
 	struct turn *turn;
-	struct timer housekeeping; /* every second */
-	struct timer failing;      /* set while `failed` is not empty */
+	struct timer failing; /* set while `failed` is not empty */
 	struct failed_send *failed;
 	struct faces faces;
 	uint64_t started_us;
-	bool stopping;
 };
 
 /* The source of HRAS's status page; its arg is the struct hras. */
