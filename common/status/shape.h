@@ -8,8 +8,8 @@
 #include "base/addr.h"
 
 /*
- * The JSON shapes that both agents show, so that a script reads one like the other (hras(8),
- * "STATUS"). Each takes plain values and returns a new reference. Pure.
+ * The JSON shapes that both agents show, so that a script reads one like the other (hrac(8),
+ * "Status"). Each takes plain values and returns a new reference. Pure.
  */
 
 /* Network text, which may be anything: what is not UTF-8 is shown with '?' for each such byte. NULL

@@ -20,7 +20,7 @@ struct event_base;
 struct status;
 
 struct status_source {
-	/* New references; the shapes of hras(8), "STATUS". */
+	/* New references; the shapes of hrac(8), "Status". */
 	json_t *(*status)(void *arg); /* without "counters": added by the module */
 	json_t *(*calls)(void *arg);
 	json_t *(*registrations)(void *arg);
