@@ -271,6 +271,14 @@ on_tunnel_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 	turn_soon(h->turn);
 }
 
+static void
+on_tunnel_late(void *arg, uint32_t channel)
+{
+	struct hrac *h = arg;
+
+	media_late(h->media, 0, channel);
+}
+
 /* -- The link -- */
 
 /* RTP takes even ports. */
@@ -374,8 +382,11 @@ probe_ports(struct hrac *h)
 static int
 start_uplink(struct hrac *h)
 {
-	static const struct uplink_handlers handlers = { on_reliable, on_tunnel_media, on_state,
-		on_session };
+	static const struct uplink_handlers handlers = { .on_reliable = on_reliable,
+		.on_media = on_tunnel_media,
+		.on_late = on_tunnel_late,
+		.on_state = on_state,
+		.on_session = on_session };
 	const struct config_hrac *c = h->conf;
 	const struct uplink_config config = { .url = c->tunnel.url,
 		.agent = c->tunnel.agent,

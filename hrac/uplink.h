@@ -45,6 +45,7 @@ struct uplink_handlers { /* each may be NULL; payloads are borrowed until return
 	/* As in tunnel.h. */
 	void (*on_reliable)(void *arg, uint8_t type, const uint8_t *data, size_t n);
 	void (*on_media)(void *arg, uint32_t channel, const uint8_t *data, size_t n);
+	void (*on_late)(void *arg, uint32_t channel);
 	/* The tunnel's state changed. */
 	void (*on_state)(void *arg, enum tunnel_state state);
 	/*

@@ -68,9 +68,12 @@ static int
 on_sockopt(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
 	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
+	struct uplink_request *r = arg;
 
-	(void)arg;
 	(void)purpose;
+	/* For pump. Of several addresses tried at a time it may be the wrong one: then the pump finds
+	 * nothing to do, and libcurl's own timer does it. */
+	r->fd = fd;
 	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
@@ -189,6 +192,7 @@ request_new(struct uplink_http *h, const char *url, enum kind kind, void *user)
 	curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "VoFW/1");
 	curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
+	curl_easy_setopt(r->easy, CURLOPT_SOCKOPTDATA, r);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, on_curl_write);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
 	set_proxy(r);
@@ -277,8 +281,6 @@ pump(struct uplink_request *r)
 {
 	unsigned i, pulls;
 
-	if (r->fd == CURL_SOCKET_BAD)
-		curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &r->fd);
 	r->paused = false;
 	curl_easy_pause(r->easy, CURLPAUSE_CONT);
 	for (i = 0; i < PUMP_MAX && !r->paused; i++) {

@@ -28,6 +28,15 @@ on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 }
 
 static void
+on_late(void *arg, uint32_t channel)
+{
+	struct uplink *u = arg;
+
+	if (u->handlers.on_late != NULL)
+		u->handlers.on_late(u->arg, channel);
+}
+
+static void
 on_wake(void *arg, struct tunnel_stream *s)
 {
 	struct uplink_link *l = tunnel_stream_user(s);
@@ -75,6 +84,7 @@ on_broken(void *arg)
 const struct tunnel_handlers uplink_tunnel_handlers = {
 	.on_reliable = on_reliable,
 	.on_media = on_media,
+	.on_late = on_late,
 	.on_wake = on_wake,
 	.on_abort = on_abort,
 	.on_wanted = on_wanted,

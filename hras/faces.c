@@ -296,6 +296,16 @@ on_media(void *arg, struct gateway_agent *a, uint32_t channel, const uint8_t *da
 }
 
 static void
+on_late(void *arg, struct gateway_agent *a, uint32_t channel)
+{
+	struct hras *h = arg;
+	const struct face *face = gateway_agent_user(a);
+
+	if (face != NULL)
+		media_late(h->media, face->number, channel);
+}
+
+static void
 on_session(void *arg, struct gateway_agent *a, bool fresh)
 {
 	struct hras *h = arg;
@@ -358,6 +368,7 @@ const struct gateway_handlers faces_gateway_handlers = { .secret = on_secret,
 	.on_session = on_session,
 	.on_reliable = on_reliable,
 	.on_media = on_media,
+	.on_late = on_late,
 	.on_state = on_state,
 	.on_gone = on_gone };
 

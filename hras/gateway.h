@@ -59,6 +59,7 @@ struct gateway_handlers { /* each but `secret` may be NULL; payloads are borrowe
 	    size_t n);
 	void (*on_media)(void *arg, struct gateway_agent *a, uint32_t channel, const uint8_t *data,
 	    size_t n);
+	void (*on_late)(void *arg, struct gateway_agent *a, uint32_t channel);
 	void (*on_state)(void *arg, struct gateway_agent *a, enum tunnel_state state);
 	/*
 	 * Away for longer than the grace, or no longer in the configuration. Nothing can be sent to it

@@ -31,6 +31,16 @@ on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 }
 
 static void
+on_late(void *arg, uint32_t channel)
+{
+	struct gateway_agent *a = arg;
+	struct gateway *g = a->gateway;
+
+	if (g->handlers.on_late != NULL)
+		g->handlers.on_late(g->arg, a, channel);
+}
+
+static void
 on_wake(void *arg, struct tunnel_stream *s)
 {
 	struct gateway_flow *f = tunnel_stream_user(s);
@@ -69,6 +79,7 @@ on_broken(void *arg)
 const struct tunnel_handlers gateway_tunnel_handlers = {
 	.on_reliable = on_reliable,
 	.on_media = on_media,
+	.on_late = on_late,
 	.on_wake = on_wake,
 	.on_abort = on_abort,
 	.on_state = on_state,

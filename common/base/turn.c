@@ -2,6 +2,7 @@
 #include "base/turn.h"
 
 #include <event2/event.h>
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -10,6 +11,8 @@ struct turn {
 	struct timers *timers;
 	struct event *end;  /* active: libevent runs it after all that is active already */
 	struct event *wake; /* the earliest of the timers */
+	bool due;           /* `end` is active */
+	uint64_t armed_us;  /* what `wake` waits for; CLOCK_NEVER = nothing */
 	void (*on_end)(void *arg);
 	void *arg;
 };
@@ -17,13 +20,17 @@ struct turn {
 static void
 arm(struct turn *t)
 {
-	uint64_t now_us = clock_us(), next_us = timers_next_us(t->timers), wait_us;
+	uint64_t now_us, next_us = timers_next_us(t->timers), wait_us;
 	struct timeval tv;
 
+	if (next_us == t->armed_us)
+		return;
+	t->armed_us = next_us;
 	if (next_us == CLOCK_NEVER) {
 		event_del(t->wake);
 		return;
 	}
+	now_us = clock_us();
 	wait_us = next_us > now_us ? next_us - now_us : 0;
 	tv = (struct timeval){ (time_t)(wait_us / CLOCK_S), (suseconds_t)(wait_us % CLOCK_S) };
 	event_add(t->wake, &tv);
@@ -35,6 +42,7 @@ on_end(evutil_socket_t fd, short what, void *arg)
 	struct turn *t = arg;
 
 	(void)fd, (void)what;
+	t->due = false;
 	t->on_end(t->arg);
 	arm(t);
 }
@@ -45,6 +53,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	struct turn *t = arg;
 
 	(void)fd, (void)what;
+	t->armed_us = CLOCK_NEVER;
 	timers_run(t->timers, clock_us());
 	turn_soon(t);
 }
@@ -55,6 +64,7 @@ turn_new(struct event_base *base, struct timers *timers, void (*cb)(void *arg), 
 	struct turn *t = mem_zalloc(sizeof(*t));
 
 	t->timers = timers;
+	t->armed_us = CLOCK_NEVER;
 	t->on_end = cb;
 	t->arg = arg;
 	t->end = event_new(base, -1, 0, on_end, t);
@@ -75,5 +85,8 @@ turn_free(struct turn *t)
 void
 turn_soon(struct turn *t)
 {
+	if (t->due)
+		return;
+	t->due = true;
 	event_active(t->end, EV_TIMEOUT, 0);
 }

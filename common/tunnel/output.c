@@ -14,6 +14,17 @@ too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us)
 	return b->kind == BATCH_MEDIA && now_us - b->made_us > t->cfg.media_max_age_us;
 }
 
+static void
+count_late(struct tunnel *t, const struct batch *b)
+{
+	struct wire_read r = wire_reader(b->body, b->len);
+	struct frame f;
+
+	t->stats.media_late_dropped += b->media_n;
+	while (t->h.on_late != NULL && frame_next(&r, &f) == 0)
+		t->h.on_late(t->arg, f.channel);
+}
+
 /*
  * Voice that is too old waits only to be dropped when its stream moves again; but when that takes
  * up all the room there is, what is still young would be refused.
@@ -37,7 +48,7 @@ drop_old(struct tunnel *t, uint64_t now_us)
 			}
 			w->queued_bytes -= b->queued_len;
 			w->queued_wanting_n--;
-			t->stats.media_late_dropped += b->media_n;
+			count_late(t, b);
 			batch_free(t, b);
 		}
 		STAILQ_CONCAT(&w->queue, &kept);
@@ -360,7 +371,7 @@ pointless(struct tunnel *t, const struct batch *b, uint64_t now_us)
 		return t->ack_us == CLOCK_NEVER && !t->pong_owed;
 	if (!too_old(t, b, now_us))
 		return false;
-	t->stats.media_late_dropped += b->media_n;
+	count_late(t, b);
 	return true;
 }
 

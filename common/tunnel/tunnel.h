@@ -86,6 +86,8 @@ struct tunnel_handlers {
 	void (*on_state)(void *arg, enum tunnel_state state);
 	/* The session cannot go on (frames lost for good, refused by the peer): open a new one. */
 	void (*on_broken)(void *arg);
+	/* A media frame that this end sent on `channel` grew too old to leave. May be NULL. */
+	void (*on_late)(void *arg, uint32_t channel);
 };
 
 /* Copies cfg, handlers and grant. The caller owns the tunnel. */

@@ -18,7 +18,7 @@
 struct alone {
 	struct tunnel *t;
 	struct tunnel_stream *up, *down;
-	unsigned woken_n, media_n, broken_n;
+	unsigned woken_n, media_n, broken_n, late_n;
 };
 
 static void
@@ -59,8 +59,15 @@ on_broken(void *arg)
 	((struct alone *)arg)->broken_n++;
 }
 
+static void
+on_late(void *arg, uint32_t channel)
+{
+	assert_int_equal(channel, 1);
+	((struct alone *)arg)->late_n++;
+}
+
 static const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, on_abort,
-	NULL, on_state, on_broken };
+	NULL, on_state, on_broken, on_late };
 
 /* What the client of this session would ask for. */
 static void
@@ -262,6 +269,7 @@ voice_older_than_its_age_is_dropped_when_it_is_written_and_not_before(void **sta
 	assert_in_range(tunnel_output(a.t, a.down, out, sizeof(out), now + 150 * CLOCK_MS + 1),
 	    2 * 180, 2 * 190);
 	assert_int_equal(tunnel_stats(a.t)->media_late_dropped, 1);
+	assert_int_equal(a.late_n, 1);
 	assert_int_equal(tunnel_stats(a.t)->media_sent, 2);
 	tunnel_free(a.t);
 }
@@ -317,6 +325,7 @@ frames_gathered_in_a_turn_share_a_batch_and_its_age(void **state)
 	assert_int_equal(b[0].media_n, 1);
 	assert_int_equal(b[0].h.media_base, 3);
 	assert_int_equal(tunnel_stats(a.t)->media_late_dropped, 3);
+	assert_int_equal(a.late_n, 3);
 	tunnel_free(a.t);
 }
 
