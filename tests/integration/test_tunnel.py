@@ -9,6 +9,7 @@ from lab.agents import HRAC, Hrac, Hras
 from lab.capture import Capture
 from lab.certificates import Authority
 from lab.rawsip import Endpoint
+from lab.rtp import Tap
 from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.sipp import sdp
 from lab.squid import Squid
@@ -287,17 +288,29 @@ def _pairs(capture):
     return sum(packet.syn for packet in capture.packets())
 
 
+def _pass_time(seconds):
+    """Sleeps; the longest time that a sleep of 50 ms took too long."""
+    worst, end = 0.0, time.monotonic() + seconds
+    while (before := time.monotonic()) < end:
+        time.sleep(0.05)
+        worst = max(worst, time.monotonic() - before - 0.05)
+    return worst
+
+
 def test_an_idle_tunnel_costs_less_than_100_bytes_a_second(lab):
     office = lab.office()
     capture = Capture(office.firewall, device="wan")
     pair = Pair(lab, office=office)
     pair.registered("alice", office.p1, HRAC)
     opened = _pairs(capture)
-    quiet = Capture(office.firewall, "idle", device="wan")
-    begin = time.time()
-    time.sleep(36)      # the claim is about a time in which nothing happens
-    packets = [p for p in quiet.stop() if HRAS in p.hosts]
-    seconds = time.time() - begin
+    for attempt in range(3):
+        quiet = Capture(office.firewall, f"idle{attempt}", device="wan")
+        begin = time.time()
+        stall = _pass_time(32)  # the claim is about a time in which nothing happens
+        packets = [p for p in quiet.stop() if HRAS in p.hosts]
+        seconds = time.time() - begin
+        if stall < 0.5:         # else this machine stood still: heartbeats were late by its fault
+            break
     rate = sum(p.length for p in packets) / seconds
     print(f"idle: {rate:.1f} bytes/s in {len(packets) / seconds:.2f} packets/s, "
           f"{opened} connections")
@@ -335,14 +348,17 @@ test_all_pairs_stand_before_the_voice_starts.seconds = 45
 
 def test_rotation_costs_no_voice(lab):
     """Each connection lives for 8 KB here: many are replaced, and nothing is lost by it."""
-    pair = Pair(lab, hrac={"tunnel": {"rotate_bytes": "8K", "connections": 2}})
+    patient = {"max_age": "2000ms"}     # what a busy machine makes late is not the point
+    pair = Pair(lab, hras={"media": patient},
+                hrac={"tunnel": {"rotate_bytes": "8K", "connections": 2}, "media": patient})
     capture = Capture(pair.office.firewall, device="wan")
     alice, bob = pair.inside(), pair.outside(answer="auto")
+    ears = Tap(alice, Capture(pair.office.lan)), Tap(bob, Capture(lab.internet))
     connect(alice, bob)
-    both_hear(alice, bob, 8.0, timeout=25)
-    for listener, speaker in ((alice, bob), (bob, alice)):
-        match = listener.match(speaker, since=8000)
-        expect(match.lost_ms < 1 and match.share == 1.0, f"{listener.user}: {match}")
+    for ear, speaker in zip(ears, (bob, alice)):
+        ear.wait_recorded(9.0)
+        match = ear.match(speaker)
+        expect(match.lost_ms < 1 and match.share == 1.0, f"{ear.user}: {match}")
     expect(_pairs(capture) > 12, f"connections were replaced: {_pairs(capture)}")
     hang_up(alice, bob)
 

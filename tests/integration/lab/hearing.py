@@ -29,6 +29,11 @@ class Hearing:
         except (LookupError, ValueError, OSError):
             return 0
 
+    def wait_recorded(self, seconds, since=0, timeout=60.0):
+        """Waits until so much was recorded after sample `since`, whatever it is."""
+        wait_for(f"{self.user} to record {seconds:g} s",
+                 lambda: self.now() >= since + seconds * audio.RATE, timeout, every=0.2)
+
     def match(self, speaker, since=0):
         """How much of the recording after sample `since` is the voice of the phone `speaker`."""
         return audio.compare(self.heard(), self._ear_for(speaker.voice), since)
