@@ -13,6 +13,8 @@
 #define RETRY_MIN_US (250 * CLOCK_MS)
 #define LINGER_US (30 * CLOCK_S)
 #define SUSPECT_BEATS 3
+#define STANDSTILL_US (500 * CLOCK_MS) /* a tick so late: this machine slept, not the peer */
+#define CATCH_UP_US CLOCK_S            /* then what came meanwhile is read first */
 
 static uint64_t
 earlier(uint64_t a, uint64_t b)
@@ -88,7 +90,9 @@ silent_since_us(const struct tunnel_stream *s)
 static uint64_t
 dead_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
-	return s->phase == STREAM_ABORTED ? CLOCK_NEVER : after(silent_since_us(s), t->cfg.dead_us);
+	if (s->phase == STREAM_ABORTED || silent_since_us(s) == CLOCK_NEVER)
+		return CLOCK_NEVER;
+	return later(silent_since_us(s) + t->cfg.dead_us, t->judge_us);
 }
 
 /*
@@ -107,7 +111,8 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 	since = later(since, t->busy_since_us);
 	all_since = later(all_since, t->busy_since_us);
 	/* One may be unlucky; when none of them says a word there is little doubt. */
-	return earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
+	since = earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
+	return later(since, t->judge_us);
 }
 
 static uint64_t
@@ -185,7 +190,7 @@ down_us(const struct tunnel *t)
 
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
 		if (t->state != TUNNEL_DOWN_STATE && tunnel_streams_n(t, dir) == 0)
-			due = earlier(due, t->alive_us[dir] + t->cfg.dead_us);
+			due = earlier(due, later(t->alive_us[dir] + t->cfg.dead_us, t->judge_us));
 	return due;
 }
 
@@ -225,6 +230,9 @@ void
 duty_run(struct tunnel *t, uint64_t now_us)
 {
 	t->changed = false;
+	/* Not twice in a row: a duty that stays undone must not put off the dead-man for ever. */
+	if (after(duty_due_us(t), STANDSTILL_US) < now_us && t->judge_us + t->cfg.dead_us < now_us)
+		t->judge_us = now_us + CATCH_UP_US;
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			stream_duty(t, t->streams[dir][i], now_us);

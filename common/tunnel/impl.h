@@ -147,6 +147,7 @@ struct tunnel {
 	uint64_t alive_us[2]; /* a direction: when it last had a live stream */
 	uint64_t up_since_us;
 	uint64_t srtt_us, sampled_us, pinged_us;
+	uint64_t judge_us; /* no stream is called silent before: we stood still ourselves */
 	bool busy, peer_busy;
 	uint64_t busy_since_us; /* of either; CLOCK_NEVER = none is */
 	uint64_t linger_us;     /* client: all streams are kept until then */

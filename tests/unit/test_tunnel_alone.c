@@ -18,7 +18,7 @@
 struct alone {
 	struct tunnel *t;
 	struct tunnel_stream *up, *down;
-	unsigned woken_n, media_n, broken_n, late_n;
+	unsigned woken_n, media_n, broken_n, late_n, aborted_n;
 };
 
 static void
@@ -44,7 +44,8 @@ on_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
 static void
 on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
 {
-	(void)arg, (void)s, (void)why;
+	(void)s, (void)why;
+	((struct alone *)arg)->aborted_n++;
 }
 
 static void
@@ -765,6 +766,40 @@ acknowledging_what_was_never_sent_is_malformed(void **state)
 	}
 }
 
+/* Ticks as the daemon would, from `from` to `to`, and gives the time of the first abort, or 0. */
+static uint64_t
+tick_until_abort(struct alone *a, uint64_t from, uint64_t to)
+{
+	uint64_t now = from;
+
+	while (now <= to && a->aborted_n == 0) {
+		tunnel_tick(a->t, now);
+		tunnel_flush(a->t, now);
+		if (a->aborted_n != 0)
+			return now;
+		now = tunnel_deadline(a->t) > now ? tunnel_deadline(a->t) : now + 1000;
+	}
+	return 0;
+}
+
+static void
+a_machine_that_stood_still_does_not_blame_its_streams(void **state)
+{
+	struct alone a;
+
+	(void)state;
+	/* A machine that is awake finds a silent stream at the dead-man's time... */
+	alone_new(&a);
+	assert_in_range(tick_until_abort(&a, CLOCK_S, 20 * CLOCK_S), 5 * CLOCK_S, 6 * CLOCK_S);
+	tunnel_free(a.t);
+	/* ... one that slept reads what waits for it first, but not for ever. */
+	alone_new(&a);
+	assert_int_equal(tick_until_abort(&a, CLOCK_S, 2 * CLOCK_S), 0);
+	assert_in_range(tick_until_abort(&a, 30 * CLOCK_S, 50 * CLOCK_S), 31 * CLOCK_S,
+	    32 * CLOCK_S);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -792,6 +827,7 @@ main(void)
 		cmocka_unit_test(input_is_the_same_however_it_is_cut),
 		cmocka_unit_test(input_that_is_no_stream_is_malformed),
 		cmocka_unit_test(acknowledging_what_was_never_sent_is_malformed),
+		cmocka_unit_test(a_machine_that_stood_still_does_not_blame_its_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
