@@ -25,7 +25,7 @@ tunnel(struct hrac *h)
 	    .state = tunnel_state_str(f.state),
 	    .transport = f.transport,
 	    .peer = f.peer,
-	    .connections = f.up_n + f.down_n,
+	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
 	    .rtt_us = f.srtt_us,
 	    .since_s = age_s(f.since_wall_s),
 	    .bytes_sent = f.bytes_sent,

@@ -23,7 +23,7 @@ tunnel(const struct gateway_facts *f)
 	    .state = tunnel_state_str(f->state),
 	    .transport = f->transport,
 	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
-	    .connections = f->up_n + f->down_n,
+	    .connections = f->up_n < f->down_n ? f->up_n : f->down_n,
 	    .rtt_us = f->srtt_us,
 	    .since_s = age_s(f->since_wall_s),
 	    .bytes_sent = f->bytes_sent,

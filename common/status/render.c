@@ -99,7 +99,8 @@ put_tunnels(struct buf *b, const json_t *status)
 		const char *key, *name, *help;
 	} figures[] = {
 		{ "state", "tunnel_up", "1 when the tunnel of this agent is up." },
-		{ "connections", "tunnel_connections", "Live HTTP requests of the tunnel." },
+		{ "connections", "tunnel_connections",
+		    "Live pairs of GET and POST of the tunnel." },
 		{ "rtt_ms", "tunnel_rtt_ms",
 		    "Smoothed round-trip time of the tunnel, milliseconds." },
 		{ "bytes_sent", "tunnel_sent_bytes", "Body bytes sent in this session." },

@@ -21,7 +21,7 @@ struct shape_tunnel {
 	const char *state;     /* "up", "connecting", "down" */
 	const char *transport; /* "http", "https via proxy" ... */
 	const char *peer;      /* the other end's address as seen here, NULL = none */
-	unsigned connections;  /* live HTTP requests, both directions */
+	unsigned connections;  /* live pairs of GET and POST, as tunnel.connections counts them */
 	uint64_t rtt_us;
 	uint64_t since_s; /* in this state */
 	uint64_t bytes_sent, bytes_received;

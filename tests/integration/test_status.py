@@ -86,7 +86,7 @@ def test_the_status_json_is_what_the_manual_says(lab):
         expect(status["role"] == role and status["uptime_s"] >= 0 and status["version"], status)
         tunnel = status["tunnels"][0]
         expect(tunnel["agent"] == "office" and tunnel["state"] == "up"
-               and tunnel["transport"] == "http" and tunnel["connections"] == 2, f"{tunnel}")
+               and tunnel["transport"] == "http" and tunnel["connections"] == 1, f"{tunnel}")
         expect(status["calls"] == 0 and status["registrations"] == 0 and status["counters"], status)
         expect(agent.json("/api/calls") == {"calls": []}, "no calls")
         expect(agent.json("/api/registrations") == {"registrations": []}, "no registrations")

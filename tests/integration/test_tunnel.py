@@ -16,7 +16,7 @@ from lab.squid import Squid
 from lab.wait import Timeout, expect, wait_for
 from lab.world import DMZ_PROXY, HRAS
 
-ONE_PAIR = 2        # connections: one for the GET, one for the POST
+ONE_PAIR = 1        # a GET and a POST
 SHORT_GRACE = {"tunnel": {"grace": "5s"}}
 
 
