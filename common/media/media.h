@@ -49,7 +49,7 @@ struct media_handlers {
 	/* A packet for the tunnel of `face`; channel = leg number * 2 + (1 for RTCP). Borrowed. */
 	void (*on_tunnel)(void *arg, uint32_t face, uint32_t channel, const uint8_t *data,
 	    size_t n);
-	/* The real source of a socket leg was learnt and differs from what set_remote gave. */
+	/* The real source of a socket leg was learnt and differs from what media_leg_remote gave. */
 	void (*on_source)(void *arg, struct media_leg *leg, bool rtcp, const struct addr *source);
 	/* A turn of reading sockets is over: flush the tunnels that on_tunnel wrote to. */
 	void (*on_turn)(void *arg);
