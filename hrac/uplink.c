@@ -295,19 +295,6 @@ uplink_set_busy(struct uplink *u, bool busy)
 }
 
 void
-uplink_kick(struct uplink *u)
-{
-	enter(u);
-	u->attempt = 0;
-	if (u->phase == PHASE_WAIT)
-		uplink_session_open_in(u, 0);
-	if (u->tunnel != NULL)
-		tunnel_kick(u->tunnel, clock_us());
-	u->more = true;
-	leave_noting(u);
-}
-
-void
 uplink_facts(const struct uplink *u, struct uplink_facts *out)
 {
 	memset(out, 0, sizeof(*out));

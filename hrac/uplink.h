@@ -79,9 +79,6 @@ void uplink_flush(struct uplink *u);
 /* A call is up or being set up: see tunnel_set_busy. Holds across sessions. */
 void uplink_set_busy(struct uplink *u, bool busy);
 
-/* The network changed: try everything again now. */
-void uplink_kick(struct uplink *u);
-
 #define UPLINK_TEXT_MAX 256
 
 /* For the status page. Strings are borrowed until the next turn of the loop. */

@@ -46,14 +46,6 @@ faces_clear(struct faces *f)
 	f->n = 0;
 }
 
-const char *
-faces_name(const struct faces *f, uint32_t number)
-{
-	const struct face *face = face_get(f, number);
-
-	return face != NULL ? face->name : NULL;
-}
-
 /* -- To an agent -- */
 
 static int

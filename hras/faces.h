@@ -51,9 +51,6 @@ int faces_send_sip(struct hras *h, const struct sip_flow *to, uint64_t tag, cons
 void faces_send_media(struct hras *h, uint32_t face, uint32_t channel, const uint8_t *data,
     size_t n);
 
-/* The name of a face's agent; NULL for the outside and for unknown ones. */
-const char *faces_name(const struct faces *f, uint32_t face);
-
 struct metric_set faces_metrics(const struct faces *f);
 
 #endif

@@ -405,18 +405,6 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->session = a->session;
 }
 
-void
-gateway_each(struct gateway *g, gateway_facts_cb *cb, void *arg)
-{
-	struct gateway_agent *a, *next;
-	struct gateway_facts facts;
-
-	HASH_ITER(by_name, g->by_name, a, next) {
-		gateway_agent_facts(a, &facts);
-		cb(arg, &facts);
-	}
-}
-
 struct metric_set
 gateway_metrics(struct gateway *g)
 {

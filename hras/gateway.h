@@ -120,9 +120,6 @@ struct gateway_facts {
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
 };
-typedef void gateway_facts_cb(void *arg, const struct gateway_facts *facts);
-/* Calls cb for each agent, in no order. */
-void gateway_each(struct gateway *g, gateway_facts_cb *cb, void *arg);
 void gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out);
 
 /*

@@ -63,7 +63,6 @@ void sip_layer_send_failed(struct sip_layer *l, const struct sip_failure *f, uin
 /* -- Server side -- */
 
 const struct sip_msg *sip_server_txn_request(const struct sip_server_txn *st);
-const struct sip_flow *sip_server_txn_flow(const struct sip_server_txn *st);
 
 /* The owner's data, and the call when the transaction is destroyed (terminated); after it st and
  * its request are gone. */

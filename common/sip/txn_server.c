@@ -216,12 +216,6 @@ sip_server_txn_request(const struct sip_server_txn *st)
 	return st->t.req;
 }
 
-const struct sip_flow *
-sip_server_txn_flow(const struct sip_server_txn *st)
-{
-	return &st->t.flow;
-}
-
 void
 sip_server_txn_own(struct sip_server_txn *st, sip_server_txn_ended_cb *cb, void *arg)
 {

@@ -115,12 +115,6 @@ set_string(char **field, const char *value)
 }
 
 void
-uri_set_user(osip_uri_t *uri, const char *user)
-{
-	set_string(&uri->username, user);
-}
-
-void
 uri_set_host(osip_uri_t *uri, const char *host, uint16_t port)
 {
 	char digits[8];

@@ -22,7 +22,6 @@ void uri_param_remove(osip_uri_t *uri, const char *name);
 enum sip_proto uri_proto(const osip_uri_t *uri, enum sip_proto dflt);
 
 /* Each takes a copy of the value; NULL removes the component. */
-void uri_set_user(osip_uri_t *uri, const char *user);
 void uri_set_host(osip_uri_t *uri, const char *host, uint16_t port);
 
 /* Makes it `sip:<user>@<listener>[;transport=tcp][;lr]`; user NULL = none. */

@@ -195,12 +195,11 @@ down_us(const struct tunnel *t)
 }
 
 static void
-set_state(struct tunnel *t, enum tunnel_state state, uint64_t now_us)
+set_state(struct tunnel *t, enum tunnel_state state)
 {
 	if (state == t->state)
 		return;
 	t->state = state;
-	t->up_since_us = state == TUNNEL_UP_STATE ? now_us : 0;
 	t->h.on_state(t->arg, state);
 }
 
@@ -208,9 +207,9 @@ static void
 state_duty(struct tunnel *t, uint64_t now_us)
 {
 	if (tunnel_streams_n(t, TUNNEL_UP) > 0 && tunnel_streams_n(t, TUNNEL_DOWN) > 0)
-		set_state(t, TUNNEL_UP_STATE, now_us);
+		set_state(t, TUNNEL_UP_STATE);
 	else if (down_us(t) <= now_us)
-		set_state(t, TUNNEL_DOWN_STATE, now_us);
+		set_state(t, TUNNEL_DOWN_STATE);
 }
 
 uint64_t

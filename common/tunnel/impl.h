@@ -145,7 +145,6 @@ struct tunnel {
 	/* Time. */
 	enum tunnel_state state;
 	uint64_t alive_us[2]; /* a direction: when it last had a live stream */
-	uint64_t up_since_us;
 	uint64_t srtt_us, sampled_us, pinged_us;
 	uint64_t judge_us; /* no stream is called silent before: we stood still ourselves */
 	bool busy, peer_busy;

@@ -201,12 +201,6 @@ tunnel_srtt_us(const struct tunnel *t)
 	return t->srtt_us;
 }
 
-uint64_t
-tunnel_up_since_us(const struct tunnel *t)
-{
-	return t->state == TUNNEL_UP_STATE ? t->up_since_us : 0;
-}
-
 unsigned
 tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir)
 {

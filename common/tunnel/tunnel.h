@@ -196,7 +196,6 @@ enum tunnel_state tunnel_state(const struct tunnel *t);
 const char *tunnel_state_str(enum tunnel_state state); /* "connecting", "up", "down" */
 uint64_t tunnel_srtt_us(const struct tunnel *t);       /* 0 = not measured yet */
 unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
-uint64_t tunnel_up_since_us(const struct tunnel *t);                    /* 0 = not up */
 
 /* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
 uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);
