@@ -210,3 +210,22 @@ tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir)
 		n += t->streams[dir][i]->phase == STREAM_LIVE;
 	return n;
 }
+
+const char *
+tunnel_redundancy_str(enum tunnel_redundancy redundancy)
+{
+	static const char *const names[TUNNEL_REDUNDANCY_N] = { "none", "resend", "repeat 1",
+		"repeat 2", "parity 1", "parity 2", "distant" };
+
+	return names[redundancy];
+}
+
+void
+tunnel_line(const struct tunnel *t, struct tunnel_line *out)
+{
+	*out = (struct tunnel_line){ .srtt_us = t->srtt_us };
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		out->way[dir].streams = tunnel_streams_n(t, dir);
+		out->way[dir].streams_wanted = t->cfg.connections;
+	}
+}

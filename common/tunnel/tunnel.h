@@ -197,6 +197,42 @@ const char *tunnel_state_str(enum tunnel_state state); /* "connecting", "up", "d
 uint64_t tunnel_srtt_us(const struct tunnel *t);       /* 0 = not measured yet */
 unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
 
+/* How voice is protected against the losses of a direction, by its writer (docs/PROTOCOL.md). */
+enum tunnel_redundancy {
+	TUNNEL_REDUNDANCY_NONE,
+	TUNNEL_REDUNDANCY_RESEND, /* a batch not acknowledged in time goes again on another stream */
+	TUNNEL_REDUNDANCY_REPEAT_1, /* a batch also has the frames of the one before it ... */
+	TUNNEL_REDUNDANCY_REPEAT_2, /* ... or of the two before it */
+	TUNNEL_REDUNDANCY_PARITY_1, /* a sum over each group of batches makes good one of them ... */
+	TUNNEL_REDUNDANCY_PARITY_2, /* ... or two sums any two of them */
+	TUNNEL_REDUNDANCY_DISTANT,  /* each batch again 40 ms later: misses come in runs */
+	TUNNEL_REDUNDANCY_N
+};
+const char *tunnel_redundancy_str(enum tunnel_redundancy redundancy); /* "none", "resend" ... */
+
+/* One direction of the line as it is now. */
+struct tunnel_way {
+	unsigned level; /* of loss: 0 none, 1 some, 2 much */
+	bool runs;      /* misses come in runs of 20 ms and more */
+	double loss; /* share of the media frames that were missed, last 3 s; read direction only */
+	bool congested; /* what waits in the line grows, or media was dropped for it */
+	enum tunnel_redundancy redundancy;
+	unsigned streams;        /* live ones */
+	unsigned streams_wanted; /* as far as this end knows */
+};
+
+/*
+ * What this end knows of the line: of the direction that it reads by its own meter, of the other one
+ * by the reports of the peer.
+ */
+struct tunnel_line {
+	uint64_t srtt_us;         /* of acknowledged voice; 0 = not measured */
+	uint64_t min_rtt_us;      /* smallest of the last 60 s; 0 = not measured */
+	bool guarded;             /* redundancy is held back: what waits in the line grew */
+	struct tunnel_way way[2]; /* by enum tunnel_dir */
+};
+void tunnel_line(const struct tunnel *t, struct tunnel_line *out);
+
 /* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
 uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);
 
