@@ -13,9 +13,11 @@ enum {
 	FLAG_RELIABLE = 1 << 1,
 	FLAG_MEDIA = 1 << 2,
 	FLAG_BUSY = 1 << 3,
-	FLAGS = FLAG_ACKS | FLAG_RELIABLE | FLAG_MEDIA | FLAG_BUSY,
+	FLAG_REPORT = 1 << 4,
+	FLAGS = FLAG_ACKS | FLAG_RELIABLE | FLAG_MEDIA | FLAG_BUSY | FLAG_REPORT,
 };
 
+#define REPORT_RESERVED 0x80
 #define LENGTH_LEN 2 /* of the length field, which does not count itself */
 
 void
@@ -42,7 +44,8 @@ static uint8_t
 flags_of(const struct frame_header *h)
 {
 	return (uint8_t)((h->acks_n != 0 ? FLAG_ACKS : 0) | (h->has_reliable ? FLAG_RELIABLE : 0) |
-	    (h->has_media ? FLAG_MEDIA : 0) | (h->busy ? FLAG_BUSY : 0));
+	    (h->has_media ? FLAG_MEDIA : 0) | (h->busy ? FLAG_BUSY : 0) |
+	    (h->report != 0 ? FLAG_REPORT : 0));
 }
 
 static void
@@ -70,6 +73,8 @@ frame_header_put(const struct frame_header *h, size_t body_len, uint8_t out[FRAM
 		wire_put_varint(&w, h->reliable_next);
 	if (h->has_media)
 		put_u24(&w, h->media_base);
+	if (h->report != 0)
+		wire_put_u8(&w, h->report);
 	/* The length is known only now. */
 	body_len += w.used - LENGTH_LEN;
 	out[0] = (uint8_t)(body_len >> 8);
@@ -95,6 +100,14 @@ get_acks(struct wire_read *r, struct frame_header *h)
 	}
 }
 
+static uint32_t
+get_u24(struct wire_read *r)
+{
+	uint32_t high = wire_get_u8(r);
+
+	return high << 16 | wire_get_u16(r);
+}
+
 static int
 header_get(struct wire_read *r, struct frame_header *h)
 {
@@ -108,10 +121,13 @@ header_get(struct wire_read *r, struct frame_header *h)
 		get_acks(r, h);
 	if (h->has_reliable)
 		h->reliable_next = wire_get_varint(r);
-	if (h->has_media) {
-		h->media_base = (uint32_t)wire_get_u8(r) << 16;
-		h->media_base |= wire_get_u16(r);
-	}
+	if (h->has_media)
+		h->media_base = get_u24(r);
+	h->report = 0;
+	if (flags & FLAG_REPORT)
+		h->report = wire_get_u8(r);
+	if ((h->report & REPORT_RESERVED) != 0)
+		return ERR_MALFORMED;
 	return r->bad || (flags & ~FLAGS) != 0 ? ERR_MALFORMED : 0;
 }
 
@@ -158,6 +174,36 @@ get_media(struct wire_read *r, struct frame *f)
 }
 
 static void
+get_repeat(struct wire_read *r, struct frame *f)
+{
+	f->back = wire_get_u8(r);
+	if (f->back == 0)
+		r->bad = true;
+	get_media(r, f);
+}
+
+static void
+get_parity(struct wire_read *r, struct frame_parity *p)
+{
+	p->base = get_u24(r);
+	p->row = wire_get_u8(r);
+	p->batches_n = wire_get_u8(r);
+	if (p->row > 1 || p->batches_n < FRAME_GROUP_MIN || p->batches_n > FRAME_GROUP_MAX) {
+		r->bad = true;
+		return;
+	}
+	for (size_t i = 0; i < p->batches_n; i++) {
+		p->media_n[i] = wire_get_u8(r);
+		if (p->media_n[i] == 0)
+			r->bad = true;
+	}
+	p->sum_len = r->left;
+	p->sum = wire_get_bytes(r, r->left);
+	if (p->sum_len < FRAME_LENGTH_LEN || p->sum_len > FRAME_SUM_MAX)
+		r->bad = true;
+}
+
+static void
 get_reliable(struct wire_read *r, struct frame *f)
 {
 	f->number = wire_get_varint(r);
@@ -199,6 +245,12 @@ get_payload(struct wire_read *r, struct frame *f)
 		f->stamp = wire_get_u32(r);
 		break;
 	case FRAME_END:
+		break;
+	case FRAME_PARITY:
+		get_parity(r, &f->parity);
+		break;
+	case FRAME_REPEAT:
+		get_repeat(r, f);
 		break;
 	default:
 		return ERR_MALFORMED;
@@ -256,6 +308,37 @@ frame_media_put(uint32_t channel, const void *data, size_t n, uint8_t *out)
 	return (size_t)(p - out) + n;
 }
 
+size_t
+frame_repeat_len(uint32_t channel, size_t n)
+{
+	size_t payload = 1 + wire_varint_len(channel) + n;
+
+	return 1 + wire_varint_len(payload) + payload;
+}
+
+size_t
+frame_repeat_put(uint8_t back, uint32_t channel, const void *data, size_t n, uint8_t *out)
+{
+	uint8_t *p = out;
+
+	*p++ = FRAME_REPEAT;
+	p = put_varint(p, (uint32_t)(1 + wire_varint_len(channel) + n));
+	*p++ = back;
+	p = put_varint(p, channel);
+	memcpy(p, data, n);
+	return (size_t)(p - out) + n;
+}
+
+static void
+put_parity(struct wire_write *w, const struct frame_parity *p)
+{
+	put_u24(w, p->base);
+	wire_put_u8(w, p->row);
+	wire_put_u8(w, p->batches_n);
+	wire_put_bytes(w, p->media_n, p->batches_n);
+	wire_put_bytes(w, p->sum, p->sum_len);
+}
+
 static void
 put_payload(struct wire_write *w, const struct frame *f)
 {
@@ -274,6 +357,12 @@ put_payload(struct wire_write *w, const struct frame *f)
 	case FRAME_PONG:
 		wire_put_u32(w, f->stamp);
 		break;
+	case FRAME_PARITY:
+		put_parity(w, &f->parity);
+		break;
+	case FRAME_REPEAT:
+		wire_put_u8(w, f->back);
+		/* fall through */
 	case FRAME_MEDIA:
 		wire_put_varint(w, f->channel);
 		wire_put_bytes(w, f->data, f->data_len);

@@ -22,6 +22,10 @@
 #define FRAME_ACKS_MAX 8
 #define FRAME_FRAGMENT_MAX 1200   /* payload of one reliable frame; a longer one is cut */
 #define FRAME_MEDIA_MASK 0xffffff /* media numbers are 24 bits on the wire */
+#define FRAME_GROUP_MIN 2         /* batches that a parity frame protects */
+#define FRAME_GROUP_MAX 16
+#define FRAME_LENGTH_LEN 2 /* of the u16 before each body in a parity frame's sum */
+#define FRAME_SUM_MAX (FRAME_LENGTH_LEN + FRAME_BODY_MAX)
 
 void frame_preamble_put(enum tunnel_dir dir, uint32_t serial, uint8_t out[FRAME_PREAMBLE_LEN]);
 
@@ -40,6 +44,7 @@ struct frame_header {
 	bool has_media;         /* media_base counts */
 	uint64_t reliable_next; /* the reliable frame that the sender waits for */
 	uint32_t media_base;    /* number of the first media frame; the others follow on */
+	uint8_t report; /* how the sender hears its peer, see PROTOCOL.md; 0 = nothing to tell */
 	size_t acks_n;
 	struct frame_ack acks[FRAME_ACKS_MAX];
 };
@@ -61,22 +66,39 @@ enum frame_type {
 	FRAME_PING,
 	FRAME_PONG,
 	FRAME_END,
+	FRAME_PARITY,
+	FRAME_REPEAT,
 	FRAME_EXTENSION = 0x40, /* from here on: unknown ones are passed over */
 };
 
 enum frame_bits { FRAME_FIRST = 1, FRAME_LAST = 2 }; /* of the fragments of a reliable frame */
 
+/*
+ * A sum over the bodies of a group of media batches, whose media numbers are contiguous
+ * (docs/PROTOCOL.md, "Redundancy"). Bodies longer than FRAME_BODY_FILL are never in a group.
+ */
+struct frame_parity {
+	uint32_t base;                    /* media number of the first frame of the group */
+	uint8_t row;                      /* 0 = P, 1 = Q */
+	uint8_t batches_n;                /* FRAME_GROUP_MIN..FRAME_GROUP_MAX */
+	uint8_t media_n[FRAME_GROUP_MAX]; /* media frames in each of them, 1..255 */
+	const uint8_t *sum;               /* borrowed; u16 length and body of all, summed up */
+	size_t sum_len;                   /* FRAME_LENGTH_LEN..FRAME_SUM_MAX */
+};
+
 /* A decoded frame; payloads are borrowed. */
 struct frame {
 	enum frame_type type;
-	uint32_t channel;    /* MEDIA */
+	uint32_t channel;    /* MEDIA, REPEAT */
+	uint8_t back;        /* REPEAT: how far below media_base its number is, 1..255 */
 	uint64_t number;     /* RELIABLE: of this fragment */
 	uint8_t bits;        /* RELIABLE: enum frame_bits */
 	uint8_t kind;        /* RELIABLE with FRAME_FIRST: the type that tunnel_send was given */
 	uint32_t stamp;      /* PING, PONG: the pinger's clock, us */
 	uint32_t srtt_us;    /* PING: what the sender knows of the round trip; 0 = nothing */
-	const uint8_t *data; /* MEDIA, RELIABLE */
+	const uint8_t *data; /* MEDIA, REPEAT, RELIABLE */
 	size_t data_len;
+	struct frame_parity parity; /* PARITY */
 };
 
 /* The next frame of a body; ERR_NOT_FOUND at its end, ERR_MALFORMED. Extensions are passed over. */
@@ -85,6 +107,10 @@ int frame_next(struct wire_read *body, struct frame *out);
 /* How many bytes a media frame takes, and writing one where there is room for it. */
 size_t frame_media_len(uint32_t channel, size_t n);
 size_t frame_media_put(uint32_t channel, const void *data, size_t n, uint8_t *out);
+
+/* The same for an earlier media frame that comes again; back: 1..255. */
+size_t frame_repeat_len(uint32_t channel, size_t n);
+size_t frame_repeat_put(uint8_t back, uint32_t channel, const void *data, size_t n, uint8_t *out);
 
 /* Writes any other frame; w->bad when it does not fit. */
 void frame_put(struct wire_write *w, const struct frame *f);

@@ -173,6 +173,10 @@ on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, cons
 		s->phase = STREAM_ENDED;
 		t->changed = true;
 		return 0;
+	case FRAME_PARITY:
+		return 0;
+	case FRAME_REPEAT:
+		return h->has_media ? 0 : ERR_MALFORMED;
 	case FRAME_EXTENSION:
 		break;
 	}

@@ -169,6 +169,10 @@ batches_and_frames_are_as_told(void **state)
 	(void)state;
 	assert_batch("batch-media", "11");
 	assert_batch("batch-acks", "");
+	assert_batch("batch-report", "1");
+	assert_batch("batch-repeat", "17");
+	assert_batch("batch-parity-p", "6");
+	assert_batch("batch-parity-q", "6");
 	assert_batch("batch-ping", "3");
 	assert_batch("batch-pong", "4");
 	assert_batch("batch-reliable", "2");
@@ -212,7 +216,7 @@ static void
 no_example_was_left_out(void **state)
 {
 	(void)state;
-	assert_true(examples_n >= 24);
+	assert_true(examples_n >= 28);
 	for (size_t i = 0; i < examples_n; i++)
 		if (!examples[i].used)
 			fail_msg("%s was not tried", examples[i].name);
