@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # `make bench` prints tables: the pair of agents beside a bare TCP relay. Never a part of `make check`,
 # which must not depend on how busy the machine is. BENCH="--calls 500 --only voice" chooses.
-EXTRA_PROGRAMS = tests/bench/rtp_load tests/bench/tcp_shim
+EXTRA_PROGRAMS = tests/bench/rtp_load tests/bench/tcp_shim tests/bench/wan
 tests_bench_rtp_load_SOURCES = tests/bench/rtp_load.c
 tests_bench_rtp_load_LDADD =
 tests_bench_tcp_shim_SOURCES = tests/bench/tcp_shim.c
 tests_bench_tcp_shim_LDADD =
+tests_bench_wan_SOURCES = tests/bench/wan.c tests/bench/wan_line.c tests/bench/wan_line.h \
+	tests/bench/wan_tun.c tests/bench/wan_tun.h
+tests_bench_wan_LDADD = -lm
 CLEANFILES += $(EXTRA_PROGRAMS)
 # What the tunnel's pure part costs, without sockets: `make tests/bench/bench_tunnel` and run it.
 EXTRA_PROGRAMS += tests/bench/bench_tunnel
 
-EXTRA_DIST += tests/bench/bench tests/bench/phones.py tests/bench/relays.py tests/bench/uac.xml \
-	tests/bench/uas.xml
+EXTRA_DIST += tests/bench/bench tests/bench/cores.py tests/bench/phones.py tests/bench/relays.py \
+	tests/bench/uac.xml tests/bench/uas.xml tests/bench/wan.py
 
 bench: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
 	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/bench $(BENCH)
