@@ -12,6 +12,7 @@
 #include "tunnel/control.h"
 #include "tunnel/frame.h"
 #include "tunnel/handshake.h"
+#include "tunnel/parity.h"
 #include "tunnel/request.h"
 
 /* The examples of docs/PROTOCOL.md are what the code reads and writes, to the byte. */
@@ -186,6 +187,42 @@ batches_and_frames_are_as_told(void **state)
 }
 
 static void
+add_body(struct parity_sum *sum, const char *name, size_t media_n)
+{
+	const struct example *e = example(name);
+	struct frame_header h;
+	struct wire_read body;
+	size_t len;
+
+	assert_int_equal(frame_batch_get(e->p, e->n, &h, &body, &len), 0);
+	assert_int_equal(parity_add(sum, h.media_base, media_n, body.p, body.left), 0);
+}
+
+static void
+the_sums_of_two_batches_are_as_told(void **state)
+{
+	static const char *const names[] = { "batch-parity-p", "batch-parity-q" };
+	struct parity_sum sum;
+
+	(void)state;
+	parity_start(&sum, 2);
+	add_body(&sum, "batch-media", 2);
+	add_body(&sum, "batch-report", 1);
+	for (unsigned row = 0; row < 2; row++) {
+		uint8_t out[FRAME_BATCH_MAX], mem[FRAME_BODY_MAX];
+		struct wire_write w = wire_writer(mem, sizeof(mem));
+		struct frame f;
+		size_t n;
+
+		parity_frame(&sum, row, &f);
+		frame_put(&w, &f);
+		n = frame_header_put(&(struct frame_header){ 0 }, w.used, out);
+		memcpy(out + n, mem, w.used);
+		assert_example(example(names[row]), out, n + w.used);
+	}
+}
+
+static void
 every_control_message_is_told_and_as_told(void **state)
 {
 	unsigned seen = 0;
@@ -229,6 +266,7 @@ main(void)
 		cmocka_unit_test(the_handshake_and_the_paths_are_as_told),
 		cmocka_unit_test(the_preamble_is_as_told),
 		cmocka_unit_test(batches_and_frames_are_as_told),
+		cmocka_unit_test(the_sums_of_two_batches_are_as_told),
 		cmocka_unit_test(every_control_message_is_told_and_as_told),
 		cmocka_unit_test(no_example_was_left_out),
 	};
