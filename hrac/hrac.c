@@ -426,7 +426,7 @@ static int
 start_all(struct hrac *h)
 {
 	static const struct media_handlers handlers = { on_phone_media, on_phone_source,
-		on_media_turn };
+		on_media_turn, NULL };
 	const struct media_cfg media = { h->conf->media.address };
 	int err;
 

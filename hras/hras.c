@@ -215,7 +215,7 @@ static int
 start_media(struct hras *h)
 {
 	static const struct media_handlers handlers = { on_media_tunnel, on_media_source,
-		on_media_turn };
+		on_media_turn, NULL };
 	const struct media_cfg media = { h->conf->media.address };
 	const struct vcit_cfg cfg = { .calls_max = h->conf->calls_max,
 		.media_address = h->conf->media.address,

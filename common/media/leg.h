@@ -62,6 +62,12 @@ struct leg_channel { /* a key of the hash: no padding */
 	uint32_t face, number;
 };
 
+/* The counters of a leg at the last media_sample. */
+struct media_mark {
+	uint64_t packets, lost, late, runs, run_missed;
+	double mos; /* between the last two; 0 = nothing came, or no audio */
+};
+
 struct media_leg {
 	struct media *media;
 	struct media_leg *partner;
@@ -78,6 +84,7 @@ struct media_leg {
 	uint64_t bytes, packets; /* of a stream that is no RTP */
 	uint64_t rtcp_packets, late_dropped, foreign_dropped;
 	struct rtcp_watch rtcp;
+	struct media_mark mark;
 	LIST_ENTRY(media_leg) entry;
 };
 
@@ -85,6 +92,12 @@ struct media_leg {
 int media_paths_open(struct media_leg *leg, uint16_t port); /* errors of media_leg_open */
 void media_paths_close(struct media_leg *leg);
 void media_path_send(struct media_path *path, const uint8_t *data, size_t n);
+
+/* heard.c: what the listeners have of it. */
+bool media_leg_to_phone(const struct media_leg *leg); /* what comes in leaves by a socket of ours */
+/* n packets were sent, of which so many were not heard; 0 for no packets, or no audio. */
+double media_leg_mos(const struct media_leg *leg, uint64_t n, uint64_t missed);
+double media_leg_delay_ms(const struct media_leg *leg); /* as in media_stats */
 
 /* relay.c: `leg`'s phone sent it. */
 void media_leg_received(struct media_leg *leg, bool rtcp, const uint8_t *data, size_t n,

@@ -53,6 +53,9 @@ struct media_handlers {
 	void (*on_source)(void *arg, struct media_leg *leg, bool rtcp, const struct addr *source);
 	/* A turn of reading sockets is over: flush the tunnels that on_tunnel wrote to. */
 	void (*on_turn)(void *arg);
+	/* How long the tunnel of `face` takes there and back; 0 = not known. For the stats only; may be
+	 * NULL. */
+	uint64_t (*round_trip_us)(void *arg, uint32_t face);
 };
 
 struct media_cfg {
@@ -109,17 +112,27 @@ void media_leg_remote(struct media_leg *leg, const struct addr *rtp, const struc
 void media_from_tunnel(struct media *m, uint32_t face, uint32_t channel, const uint8_t *data,
     size_t n, uint64_t now_us);
 
-/* One direction of one stream, as received from this leg's phone: what the pair saw arrive. */
+/*
+ * One direction of one stream, as received from this leg's phone: what the pair saw arrive. Where
+ * `to_phone` it is what the other phone hears, for it leaves by a socket of this agent.
+ */
 struct media_stats {
+	bool to_phone;
 	uint64_t packets, bytes; /* without RTCP; of an RTP stream only what is RTP */
 	uint64_t rtcp_packets;
-	uint64_t lost;            /* RFC 3550 A.3, over all SSRCs seen; never negative */
+	uint64_t lost;             /* RFC 3550 A.3, over all SSRCs seen; never negative */
+	uint64_t late;             /* came, but too late to be played (playout.h) */
+	uint64_t runs, run_missed; /* of packets lost or late in a row; packets in them */
+	uint32_t run_longest;
 	uint64_t late_dropped;    /* older than max_age when they could have left (media_late) */
 	uint64_t foreign_dropped; /* from a source that is not the phone */
 	double jitter_ms;         /* RFC 3550 A.8 */
-	double delay_ms;  /* phone to phone: half of both round trips that RTCP told; 0 = unknown */
-	double mos;       /* E-model estimate 1..4.5; 0 = no RTP seen, or no audio */
-	uint64_t last_us; /* monotonic time of the last packet of any kind; 0 = none */
+	double
+	    delay_ms; /* phone to phone: half of both round trips that RTCP told or, where that is
+			    more, of the tunnel's; 0 = unknown */
+	double mos;   /* E-model estimate 1..4.5; 0 = no RTP seen, or no audio */
+	double mos_recent;  /* likewise, between the last two media_sample; 0 = nothing came */
+	uint64_t last_us;   /* monotonic time of the last packet of any kind; 0 = none */
 	struct addr remote; /* where the phone's RTP really comes from, else what SDP said */
 	struct addr remote_rtcp;
 };
@@ -129,10 +142,21 @@ void media_leg_stats(const struct media_leg *leg, struct media_stats *out);
  * it, the one of the leg joined to (face, channel / 2). */
 void media_late(struct media *m, uint32_t face, uint32_t channel);
 
+/* What those hear whose phones are served by this agent, since the media_sample before. */
+struct media_sample {
+	size_t streams;              /* of audio, of which something came */
+	double mos_mean, mos_worst;  /* over the streams; 0 = there is none */
+	uint64_t packets, audio;     /* of all RTP, of audio: that came */
+	uint64_t lost, late, missed; /* of audio; missed: in the runs that were closed */
+	uint64_t runs;
+};
+/* To be called at a steady pace of some seconds; it goes through all legs. */
+void media_sample(struct media *m, struct media_sample *out);
+
 /*
  * E-model (ITU-T G.107 as reduced by Cole and Rosenbluth, G.711 with PLC): delay in ms (mouth to
  * ear), loss as a share 0..1. For the stats the delay is that of the network, 20 ms for a packet to
- * fill and twice the jitter for the buffer that plays it out.
+ * fill and PLAYOUT_MS for the buffer that plays it out; what is lost or late is lost.
  */
 double media_mos(double delay_ms, double loss);
 

@@ -3,8 +3,6 @@
 #include "base/mem.h"
 #include "media/leg.h"
 
-#define PACKETIZATION_MS 20.0 /* a phone speaks so long before a packet is full */
-
 const char *
 media_kind_str(enum media_kind kind)
 {
@@ -262,40 +260,33 @@ media_late(struct media *m, uint32_t face, uint32_t channel)
 		leg->partner->late_dropped++;
 }
 
-static double
-estimated_mos(const struct media_leg *leg, const struct media_stats *s)
-{
-	uint64_t expected = s->packets + s->lost;
-
-	if (!leg->cfg.rtp || leg->cfg.kind != MEDIA_AUDIO || expected == 0)
-		return 0;
-	return media_mos(s->delay_ms + PACKETIZATION_MS + 2 * s->jitter_ms,
-	    (double)s->lost / (double)expected);
-}
-
 void
 media_leg_stats(const struct media_leg *leg, struct media_stats *out)
 {
-	uint64_t round_trips_us = leg->rtcp.round_trip_us;
+	const struct playout_tally *tally = &leg->rtp.tally;
 
-	if (leg->partner != NULL)
-		round_trips_us += leg->partner->rtcp.round_trip_us;
 	*out = (struct media_stats){
 		.packets = leg->packets + leg->rtp.packets,
 		.bytes = leg->bytes + leg->rtp.bytes,
 		.rtcp_packets = leg->rtcp_packets,
+		.to_phone = media_leg_to_phone(leg),
 		.lost = rtp_counter_lost(&leg->rtp),
+		.late = tally->late,
+		.runs = tally->runs,
+		.run_missed = tally->run_missed,
+		.run_longest = rtp_counter_longest(&leg->rtp),
 		.late_dropped = leg->late_dropped,
 		.foreign_dropped = leg->foreign_dropped,
 		.jitter_ms = rtp_counter_jitter_ms(&leg->rtp),
-		.delay_ms = (double)round_trips_us / 2000,
+		.delay_ms = media_leg_delay_ms(leg),
+		.mos_recent = leg->mark.mos,
 		.last_us = leg->last_us,
 	};
 	if (leg->type == LEG_SOCKET) {
 		out->remote = *latch_target(&leg->path[0].latch);
 		out->remote_rtcp = *latch_target(&leg->path[!leg->mux].latch);
 	}
-	out->mos = estimated_mos(leg, out);
+	out->mos = media_leg_mos(leg, leg->rtp.packets + out->lost, out->lost + out->late);
 }
 
 /* clang-format off */

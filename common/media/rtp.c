@@ -49,6 +49,7 @@ void
 rtp_counter_init(struct rtp_counter *c, uint32_t clock_rate)
 {
 	*c = (struct rtp_counter){ .clock_rate = clock_rate == 0 ? 8000 : clock_rate };
+	playout_tally_init(&c->tally, c->clock_rate);
 }
 
 static uint64_t
@@ -88,9 +89,9 @@ find_source(struct rtp_counter *c, uint32_t ssrc, uint16_t seq)
 
 /*
  * RFC 3550 A.1 without its probation, which guards against other traffic on the port: here the
- * source address has been latched before.
+ * source address has been latched before. False for a packet that is perhaps none of the stream.
  */
-static void
+static bool
 count_sequence(struct rtp_counter *c, struct rtp_source *s, uint16_t seq)
 {
 	uint16_t ahead = (uint16_t)(seq - s->max_seq);
@@ -103,11 +104,12 @@ count_sequence(struct rtp_counter *c, struct rtp_source *s, uint16_t seq)
 		/* Far off: the sender started over if the next one follows on this one. */
 		if (seq != s->bad_seq) {
 			s->bad_seq = (uint16_t)(seq + 1);
-			return;
+			return false;
 		}
 		source_begin(c, s, s->ssrc, seq);
 	}
 	s->received++;
+	return true;
 }
 
 static uint32_t
@@ -119,9 +121,9 @@ in_clock(uint64_t us, uint32_t rate)
 /* RFC 3550 A.8. Packets of one frame share a timestamp and leave when they can: only the first tells
  * of the network. */
 static void
-count_jitter(struct rtp_source *s, uint32_t timestamp, uint32_t rate, uint64_t now_us)
+count_jitter(struct rtp_source *s, uint32_t timestamp, uint32_t rate, uint32_t arrival)
 {
-	uint32_t transit = in_clock(now_us, rate) - timestamp;
+	uint32_t transit = arrival - timestamp;
 	int64_t d = (int32_t)(transit - s->transit);
 
 	if (s->last_us != 0 && timestamp == s->timestamp)
@@ -137,9 +139,10 @@ void
 rtp_counter_packet(struct rtp_counter *c, const uint8_t *p, size_t n, uint64_t now_us)
 {
 	struct rtp_source *s = c->last;
+	uint32_t ssrc, timestamp, arrival;
 	rtp_header_t h;
-	uint32_t ssrc;
 	uint16_t seq;
+	int ahead;
 
 	if (n < RTP_FIXED_HEADER_SIZE)
 		return;
@@ -150,8 +153,16 @@ rtp_counter_packet(struct rtp_counter *c, const uint8_t *p, size_t n, uint64_t n
 	c->bytes += n;
 	if (s == NULL || s->ssrc != ssrc)
 		s = c->last = find_source(c, ssrc, seq);
-	count_sequence(c, s, seq);
-	count_jitter(s, ntohl(h.timestamp), c->clock_rate, now_us);
+	ahead = (int16_t)(seq - s->max_seq);
+	timestamp = ntohl(h.timestamp);
+	arrival = in_clock(now_us, c->clock_rate);
+	if (count_sequence(c, s, seq)) {
+		if (s->last_us == 0)
+			playout_begin(&s->playout, timestamp, arrival);
+		else
+			playout_packet(&s->playout, &c->tally, ahead, timestamp, arrival);
+	}
+	count_jitter(s, timestamp, c->clock_rate, arrival);
 	s->last_us = now_us;
 }
 
@@ -169,6 +180,12 @@ double
 rtp_counter_jitter_ms(const struct rtp_counter *c)
 {
 	return c->last == NULL ? 0 : c->last->jitter * 1000 / c->clock_rate;
+}
+
+uint32_t
+rtp_counter_longest(const struct rtp_counter *c)
+{
+	return playout_longest(&c->tally, c->last == NULL ? NULL : &c->last->playout);
 }
 
 /* -- RTCP -- */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "media/playout.h"
+
 /*
  * What can be read from RTP and RTCP on their way through: the kind of a packet, what was lost, the
  * jitter, the round trip. It looks and never changes a packet. The layout of the headers is
@@ -36,6 +38,7 @@ struct rtp_source {
 	uint32_t timestamp, transit; /* of the last packet, in the stream's clock */
 	double jitter;               /* in the stream's clock */
 	uint64_t last_us;
+	struct playout playout;
 };
 
 struct rtp_counter {
@@ -43,6 +46,7 @@ struct rtp_counter {
 	uint64_t packets, bytes;
 	uint64_t lost_before;    /* of sources that gave way or started over */
 	struct rtp_source *last; /* of source: the present SSRC; NULL at first */
+	struct playout_tally tally;
 	struct rtp_source source[RTP_SOURCES_MAX];
 };
 
@@ -51,6 +55,7 @@ void rtp_counter_init(struct rtp_counter *c, uint32_t clock_rate); /* 0 = 8000 *
 void rtp_counter_packet(struct rtp_counter *c, const uint8_t *p, size_t n, uint64_t now_us);
 uint64_t rtp_counter_lost(const struct rtp_counter *c);    /* over all SSRCs, A.3; never negative */
 double rtp_counter_jitter_ms(const struct rtp_counter *c); /* of the present SSRC, A.8; 0 = none */
+uint32_t rtp_counter_longest(const struct rtp_counter *c); /* run of missed packets; playout.h */
 
 /* -- RTCP of one phone, for the round trip between us and it (RFC 3550 §6.4.1) -- */
 

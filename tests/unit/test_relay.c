@@ -67,7 +67,7 @@ on_turn(void *arg)
 	s->turns_n++;
 }
 
-static const struct media_handlers handlers = { on_tunnel, on_source, on_turn };
+static const struct media_handlers handlers = { on_tunnel, on_source, on_turn, NULL };
 
 static void
 start_at(const char *host)

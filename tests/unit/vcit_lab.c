@@ -169,7 +169,7 @@ at(const char *s, uint16_t port)
 struct lab *
 lab_with(const struct vcit_cfg *cfg)
 {
-	static const struct media_handlers media = { on_tunnel, on_source, on_turn };
+	static const struct media_handlers media = { on_tunnel, on_source, on_turn, NULL };
 	static const struct vcit_handlers vcit = { on_leg, on_leg_close, on_call, on_call_end,
 		on_busy };
 	const struct media_cfg media_cfg = { .address = at("127.0.0.1", 0) };
