@@ -11,6 +11,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/input.c \
 	common/tunnel/output.c \
 	common/tunnel/parity.c common/tunnel/parity.h \
+	common/tunnel/recover.c common/tunnel/recover.h \
 	common/tunnel/reliable.c common/tunnel/reliable.h \
 	common/tunnel/request.c common/tunnel/request.h \
 	common/tunnel/sched.c common/tunnel/sched.h \
