@@ -12,6 +12,10 @@ tests_bench_wan_LDADD = -lm
 CLEANFILES += $(EXTRA_PROGRAMS)
 # What the tunnel's pure part costs, without sockets: `make tests/bench/bench_tunnel` and run it.
 EXTRA_PROGRAMS += tests/bench/bench_tunnel
+# What a listener hears on a simulated line: `make tests/bench/sim`, then `tests/bench/sim --help`.
+EXTRA_PROGRAMS += tests/bench/sim
+tests_bench_sim_SOURCES = tests/bench/sim.c $(sim_sources)
+tests_bench_sim_LDADD = libmedia.a libtunnel.a liblog.a libbase.a $(OPENSSL_LIBS) $(ORTP_LIBS) $(EVENT_LIBS) -lm
 
 EXTRA_DIST += tests/bench/bench tests/bench/cores.py tests/bench/phones.py tests/bench/relays.py \
 	tests/bench/uac.xml tests/bench/uas.xml tests/bench/wan.py

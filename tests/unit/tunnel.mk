@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# Two tunnels over simulated TCP; see tests/support/sim.h.
+sim_sources = tests/support/sim.c tests/support/sim.h \
+	tests/support/sim_line.c tests/support/sim_line.h \
+	tests/support/sim_stream.c tests/support/sim_stream.h \
+	tests/support/sim_tcp.c tests/support/sim_tcp.h tests/support/sim_tcp_impl.h \
+	tests/support/sim_tcp_sender.c \
+	tests/support/sim_voice.c tests/support/sim_voice.h
 lossy_link = tests/support/lossy_link.c tests/support/lossy_link.h
 unit_tests += tests/unit/test_control tests/unit/test_handshake tests/unit/test_parity \
 	tests/unit/test_protocol \

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/support/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "tests/support/sim_stream.h"
+
+#define RELIABLE_TYPE 7
+#define TURNS_MAX 20000 /* without time passing: then somebody spins */
+
+_Noreturn void
+sim_broken_rule(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: not true: %s\n", file, line, what);
+	abort();
+}
+
+uint64_t
+sim_now_us(const struct sim *s)
+{
+	return s->clock.now_us;
+}
+
+/* -- The handlers of the tunnels -- */
+
+struct handler_arg {
+	struct sim *sim;
+	int side;
+};
+
+static struct handler_arg args[2];
+
+static struct sim_end *
+end_of(void *arg)
+{
+	struct handler_arg *a = arg;
+
+	return &a->sim->end[a->side];
+}
+
+static void
+on_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
+{
+	struct handler_arg *a = arg;
+	struct sim_end *e = end_of(arg);
+	uint64_t sent_us;
+	uint32_t number;
+
+	must(type == RELIABLE_TYPE && n >= sizeof(sent_us) + sizeof(number));
+	memcpy(&sent_us, data, sizeof(sent_us));
+	memcpy(&number, data + sizeof(sent_us), sizeof(number));
+	must(number == e->reliable_got);
+	e->reliable_took_us[e->reliable_got++] = (uint32_t)(sim_now_us(a->sim) - sent_us);
+}
+
+static void
+on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
+{
+	struct handler_arg *a = arg;
+
+	if (a->sim->on_media != NULL)
+		a->sim->on_media(a->sim->media_arg, a->side, channel, data, n);
+}
+
+static void
+on_wake(void *arg, struct tunnel_stream *s)
+{
+	(void)arg;
+	sim_stream_wake(tunnel_stream_user(s));
+}
+
+static void
+on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+{
+	struct handler_arg *a = arg;
+
+	end_of(arg)->aborted_dead += why == TUNNEL_WHY_DEAD;
+	sim_stream_over(tunnel_stream_user(s), a->side, why);
+}
+
+static void
+on_open(void *obj, uint64_t dir, uint64_t b)
+{
+	(void)b;
+	sim_stream_open(obj, (enum tunnel_dir)dir);
+}
+
+static void
+on_wanted(void *arg, enum tunnel_dir dir)
+{
+	struct handler_arg *a = arg;
+
+	end_of(arg)->wanted++;
+	sim_at(&a->sim->clock, 0, on_open, a->sim, dir, 0);
+}
+
+static void
+on_state(void *arg, enum tunnel_state state)
+{
+	end_of(arg)->state = state;
+}
+
+static void
+on_broken(void *arg)
+{
+	end_of(arg)->broken++;
+}
+
+/* -- Life and time -- */
+
+void
+sim_cfg_default(struct sim_cfg *cfg)
+{
+	*cfg = (struct sim_cfg){ .seed = 1 };
+	tunnel_cfg_default(TUNNEL_CLIENT, &cfg->end[SIM_CLIENT]);
+	tunnel_cfg_default(TUNNEL_SERVER, &cfg->end[SIM_SERVER]);
+}
+
+struct sim *
+sim_new(const struct sim_cfg *cfg)
+{
+	static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
+		on_wanted, on_state, on_broken, NULL };
+	struct tunnel_grant grant = { .agent = "office", .session = 0x1234, .key = { 1, 2, 3 } };
+	struct sim *s = mem_zalloc(sizeof(*s));
+
+	s->cfg = *cfg;
+	sim_clock_init(&s->clock, cfg->seed);
+	sim_line_init(&s->line, &s->clock);
+	sim_set_rtt(s, 40 * CLOCK_MS);
+	for (int side = 0; side < 2; side++) {
+		struct tunnel_cfg tc = cfg->end[side];
+
+		tc.seed += cfg->seed;
+		args[side] = (struct handler_arg){ s, side };
+		s->end[side].t = tunnel_new(&tc, &handlers, &args[side], &grant, sim_now_us(s));
+		s->end[side].touched = true;
+	}
+	return s;
+}
+
+void
+sim_free(struct sim *s)
+{
+	sim_stream_free_all(s);
+	for (int side = 0; side < 2; side++)
+		tunnel_free(s->end[side].t);
+	sim_clock_free(&s->clock);
+	mem_free(s);
+}
+
+/* What a daemon does at the end of a turn of its loop. */
+static void
+turn(struct sim *s)
+{
+	uint64_t now = sim_now_us(s);
+
+	sim_stream_pump_all(s);
+	for (int side = 0; side < 2; side++) {
+		struct sim_end *e = &s->end[side];
+
+		if (!e->touched && e->deadline_us > now)
+			continue;
+		e->touched = false;
+		tunnel_flush(e->t, now);
+		if (tunnel_deadline(e->t) <= now)
+			tunnel_tick(e->t, now);
+		sim_stream_pump_all(s);
+		e->touched = false;
+		e->deadline_us = tunnel_deadline(e->t);
+	}
+}
+
+static uint64_t
+next_us(const struct sim *s)
+{
+	uint64_t due = sim_next_us(&s->clock);
+
+	for (int side = 0; side < 2; side++) {
+		const struct sim_end *e = &s->end[side];
+
+		if (e->touched)
+			due = 0;
+		else if (e->deadline_us < due)
+			due = e->deadline_us;
+	}
+	return s->pumps != NULL ? 0 : due;
+}
+
+void
+sim_run(struct sim *s, uint64_t us)
+{
+	uint64_t until = sim_now_us(s) + us, due;
+	unsigned turns_n = 0;
+
+	while ((due = next_us(s)) <= until) {
+		turns_n = due > sim_now_us(s) ? 0 : turns_n + 1;
+		must(turns_n < TURNS_MAX);
+		if (due > sim_now_us(s))
+			s->clock.now_us = due;
+		while (sim_next_us(&s->clock) <= sim_now_us(s))
+			sim_step(&s->clock);
+		turn(s);
+	}
+	s->clock.now_us = until;
+}
+
+/* -- What a test does -- */
+
+int
+sim_send(struct sim *s, int side, size_t n)
+{
+	static uint8_t payload[TUNNEL_RELIABLE_MAX];
+	struct sim_end *e = &s->end[side];
+	uint64_t now = sim_now_us(s);
+	int err;
+
+	must(n >= 12 && n <= sizeof(payload) && e->reliable_sent < SIM_RELIABLE_MAX);
+	memcpy(payload, &now, sizeof(now));
+	memcpy(payload + sizeof(now), &e->reliable_sent, sizeof(e->reliable_sent));
+	err = tunnel_send(e->t, RELIABLE_TYPE, payload, n, now);
+	e->reliable_sent += err == 0;
+	e->touched = true;
+	return err;
+}
+
+void
+sim_busy(struct sim *s, bool busy)
+{
+	for (int side = 0; side < 2; side++) {
+		tunnel_set_busy(s->end[side].t, busy, sim_now_us(s));
+		s->end[side].touched = true;
+	}
+}
+
+void
+sim_set_rtt(struct sim *s, uint64_t rtt_us)
+{
+	s->line.way[0].delay_us = s->line.way[1].delay_us = rtt_us / 2;
+}
+
+void
+sim_set_loss(struct sim *s, double loss)
+{
+	s->line.way[0].loss = s->line.way[1].loss = loss;
+}
+
+void
+sim_set_jitter(struct sim *s, uint64_t jitter_us)
+{
+	s->line.way[0].jitter_us = s->line.way[1].jitter_us = jitter_us;
+}
+
+void
+sim_black(struct sim *s, uint64_t us)
+{
+	s->line.way[0].black_until_us = s->line.way[1].black_until_us = sim_now_us(s) + us;
+}

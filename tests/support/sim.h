@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_TESTS_SIM_H
+#define VOFW_TESTS_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/support/sim_line.h"
+#include "tests/support/sim_tcp.h"
+#include "tunnel/tunnel.h"
+
+/*
+ * Two tunnels joined by simulated TCP connections over one simulated line, under a fake clock. It
+ * plays both HTTP layers: one connection for each stream, with its handshake, its request and its
+ * end. Time passes only in sim_run. The line may be changed between two runs.
+ *
+ * Aborts when the tunnels break their own rules (malformed bytes, reliable frames out of order).
+ */
+
+enum sim_side { SIM_CLIENT, SIM_SERVER };
+
+struct sim_cfg {
+	uint64_t seed;
+	bool bbr;
+	bool tls;           /* one more round trip at the start, 22 bytes more for each write */
+	unsigned proxy_max; /* requests that a proxy lets through at a time; 0 = any number */
+	bool proxy_hangs;   /* it keeps those beyond waiting, else it answers 503 */
+	struct tunnel_cfg end[2];
+};
+
+void sim_cfg_default(struct sim_cfg *cfg); /* and the tunnels' defaults */
+
+#define SIM_RELIABLE_MAX 20000
+
+struct sim_end {
+	struct tunnel *t;
+	uint32_t reliable_sent, reliable_got;        /* got: from the other side */
+	uint32_t reliable_took_us[SIM_RELIABLE_MAX]; /* of those got */
+	unsigned wanted, broken, aborted_dead;
+	enum tunnel_state state;
+	bool touched;         /* to be flushed, and asked for its deadline */
+	uint64_t deadline_us; /* as it was told last */
+};
+
+typedef void (*sim_media_fn)(void *arg, int side, uint32_t channel, const uint8_t *data, size_t n);
+/* A body of `dir` gave n bytes to its connection, on which so many segments are outstanding. */
+typedef void (*sim_write_fn)(void *arg, struct tunnel_stream *s, size_t n, unsigned outstanding);
+
+struct sim {
+	struct sim_cfg cfg;
+	struct sim_clock clock;
+	struct sim_line line;
+	struct sim_end end[2];
+	struct sim_stream *streams; /* that there ever were; the newest first */
+	struct sim_stream *pumps;   /* whose writers may have bytes */
+	unsigned opened_n, held_n;  /* connections that were begun; that the proxy holds now */
+	bool refuse;                /* new requests are answered with an error */
+	sim_media_fn on_media;      /* may be NULL */
+	void *media_arg;
+	sim_write_fn on_write; /* may be NULL */
+	void *write_arg;
+};
+
+/* A line of 20 ms each way without limits; change s->line before the first run. */
+struct sim *sim_new(const struct sim_cfg *cfg);
+void sim_free(struct sim *s);
+uint64_t sim_now_us(const struct sim *s);
+
+/* Lets `us` microseconds pass. */
+void sim_run(struct sim *s, uint64_t us);
+
+/* A reliable frame of n >= 12 bytes from `side`; what tunnel_send said. It leaves in sim_run. */
+int sim_send(struct sim *s, int side, size_t n);
+
+void sim_busy(struct sim *s, bool busy); /* both ends know of a call, or of none */
+
+/* Cuts every connection that there is: both ends learn of it within 100 ms. */
+void sim_cut_all(struct sim *s);
+
+/* Both ways: the delay of half the round trip; the loss; nothing passes for `us` from now on. */
+void sim_set_rtt(struct sim *s, uint64_t rtt_us);
+void sim_set_loss(struct sim *s, double loss);
+void sim_set_jitter(struct sim *s, uint64_t jitter_us);
+void sim_black(struct sim *s, uint64_t us);
+
+#endif
