@@ -10,6 +10,8 @@
 
 /* What comes back (RFC 3261 §16.7). */
 
+#define RETRY_AFTER_S 5
+
 static bool
 is_success(int status)
 {
@@ -117,16 +119,43 @@ send_final(struct context *ctx, struct sip_msg *resp, uint64_t now_us)
 	route_clear(&ctx->route);
 }
 
+/* Callers that were refused together shall not come back together. */
+static unsigned
+retry_after_s(const struct sip_refusal *why)
+{
+	char random[9];
+
+	if (why->retry_after_s == 0) /* no ports, or a table at its cap: soon there may be */
+		return RETRY_AFTER_S;
+	sip_random_hex(random, 4);
+	return why->retry_after_s + strtoul(random, NULL, 16) % (why->retry_after_s + 1);
+}
+
+/* §20.33, §20.43. The domain stands for the pair on every face. */
 static void
-send_own(struct context *ctx, int status, uint64_t now_us)
+add_reasons(const struct context *ctx, struct sip_msg *resp, const struct sip_refusal *why)
+{
+	char *warning, seconds[16];
+
+	snprintf(seconds, sizeof(seconds), "%u", retry_after_s(why));
+	sip_msg_header_set(resp, "Retry-After", seconds);
+	if (why->warning == NULL)
+		return;
+	warning = mem_printf("399 %s \"%s\"", ctx->s->domains[0], why->warning);
+	sip_msg_header_set(resp, "Warning", warning);
+	mem_free(warning);
+}
+
+static void
+send_own(struct context *ctx, int status, const struct sip_refusal *why, uint64_t now_us)
 {
 	struct sip_msg *resp;
 	char tag[17];
 
 	sip_random_hex(tag, 8);
 	resp = sip_msg_response(ctx->req, status, NULL, tag);
-	if (status == 503) /* no ports, or a table at its cap: soon there may be */
-		sip_msg_header_set(resp, "Retry-After", "5");
+	if (status == 503)
+		add_reasons(ctx, resp, why);
 	send_final(ctx, resp, now_us);
 }
 
@@ -204,14 +233,14 @@ send_best(struct context *ctx, struct branch *b, uint64_t now_us)
 	}
 	/* The 503 of another would say upstream that we are overloaded. */
 	if (b->final == NULL || b->status == 503) {
-		send_own(ctx, b->final != NULL ? 500 : b->status, now_us);
+		send_own(ctx, b->final != NULL ? 500 : b->status, &b->refusal, now_us);
 		return;
 	}
 	passage_open(&p, b, b->final);
 	status = prepare(&p, &out);
 	passage_close(&p);
 	if (status != 0) {
-		send_own(ctx, status, now_us);
+		send_own(ctx, status, &p.relay.refusal, now_us);
 		return;
 	}
 	if (b->status == 401 || b->status == 407)
@@ -281,7 +310,7 @@ relay_provisional(struct branch *b, const struct sip_msg *resp, uint64_t now_us)
 	if (status == 0)
 		server_send_response(ctx->s, ctx->st, out, now_us);
 	else
-		send_own(ctx, status, now_us);
+		send_own(ctx, status, &p.relay.refusal, now_us);
 }
 
 /* A 2xx that does not reach the caller: the callee must not think that it talks. */
@@ -322,7 +351,7 @@ relay_success(struct branch *b, const struct sip_msg *resp, uint64_t now_us)
 		kill_dialog(&p, now_us);
 	passage_close(&p);
 	if (status != 0) {
-		send_own(ctx, status, now_us);
+		send_own(ctx, status, &p.relay.refusal, now_us);
 	} else if (!late) {
 		ctx->success = true;
 		send_final(ctx, out, now_us);

@@ -95,12 +95,16 @@ ask_hook(struct branch *b, const struct forward *f, struct sip_msg *out)
 		.branch = ctx->ack != NULL ? 0 : b->id,
 		.direct = b->direct,
 		.natted = ctx->natted };
+	int status;
 
 	if (!context_is_hooked(ctx))
 		return 0;
 	r.wire_call_id = sip_msg_call_id(ctx->req, call_id, sizeof(call_id));
 	b->relayed = true;
-	return ctx->s->h.on_relay(ctx->s->arg, &r);
+	status = ctx->s->h.on_relay(ctx->s->arg, &r);
+	b->refused = status != 0;
+	b->refusal = r.refusal;
+	return status;
 }
 
 static void
@@ -242,13 +246,14 @@ send_to_hop(struct branch *b, uint64_t now_us)
 	return start_transaction(b, out, face_listener(f.to, &f.target), now_us) == 0 ? 0 : 503;
 }
 
-/* The hop at hop_at, or the first after it that can be tried at all. */
+/* The hop at hop_at, or the first after it that can be tried at all. What the hook refuses it refuses
+ * wherever the branch goes. */
 static void
 try_hop(struct branch *b, uint64_t now_us)
 {
 	int status = 500;
 
-	for (; b->hop_at < b->hop_n; b->hop_at++)
+	for (; b->hop_at < b->hop_n && !b->refused; b->hop_at++)
 		if ((status = send_to_hop(b, now_us)) == 0)
 			return;
 	b->hop_at = b->hop_n - 1;

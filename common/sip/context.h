@@ -37,6 +37,8 @@ struct branch {
 	bool disguised; /* what was sent has other From, To or Call-ID than the real ones */
 	bool relayed;   /* the hook was asked */
 	bool killed;    /* its 2xx was refused: ACK and BYE were sent */
+	bool refused;   /* by the hook, which said ... */
+	struct sip_refusal refusal;
 	bool done;
 	int status;            /* when done */
 	struct sip_msg *final; /* the response with it; NULL: our own */

@@ -42,6 +42,12 @@ struct sip_server_cfg {             /* copied, strings too */
 	uint8_t key[32]; /* seals what is hidden; the same after a restart (from the store) */
 };
 
+/* What the hook says beside a 503, to the caller's side: it names nobody and no address. */
+struct sip_refusal {
+	const char *warning;    /* static, without quotes (RFC 3261 §20.43); NULL = none */
+	unsigned retry_after_s; /* as much again is added at random; 0 = the server's own */
+};
+
 /*
  * A message that is about to be relayed from one side of a dialog to the other. Call-ID, From and
  * To of `in` are the real ones on both ways (hidden forms are undone before).
@@ -58,6 +64,7 @@ struct sip_relay {
 	bool direct; /* both ends in one inside network, and it shall stay out of the pair */
 	const char *wire_call_id; /* the Call-ID as the sender of `in` knows it; borrowed */
 	bool natted;              /* the sender's Contact may not be reachable: answer to `from` */
+	struct sip_refusal refusal; /* written by the hook */
 };
 
 struct sip_server_handlers {
@@ -67,7 +74,8 @@ struct sip_server_handlers {
 	/*
 	 * Every request that is relayed and its responses (all but 100), before each
 	 * leaves. 0, or the status to answer the request with instead (a response is then replaced
-	 * by it; what a 2xx began is ended by ACK and BYE): 488, 503. The same branch may come again
+	 * by it; what a 2xx began is ended by ACK and BYE): 488, 503. Refused, no other next hop of
+	 * the branch is tried, and r->refusal goes into the answer. The same branch may come again
 	 * when a next hop did not answer and another one is tried (RFC 3263 §4.3).
 	 */
 	int (*on_relay)(void *arg, struct sip_relay *r);

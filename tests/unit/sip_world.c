@@ -101,6 +101,7 @@ on_relay(void *arg, struct sip_relay *r)
 	h->to_flow = r->to;
 	h->caller = r->caller;
 	learn(w, r);
+	r->refusal = w->refusal;
 	if (refuse != 0 && (w->refuse_status == 0 || sip_msg_status(r->in) == w->refuse_status))
 		return refuse;
 	if (w->rewrite)

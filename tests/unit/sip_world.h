@@ -45,6 +45,7 @@ struct world {
 	struct sent *out;
 	struct hooked hooked;
 	int refuse_requests, refuse_responses; /* what the hook answers; 0 = goes on */
+	struct sip_refusal refusal;            /* ... and says beside it */
 	int refuse_status;                     /* ... to responses of this status; 0 = all */
 	bool rewrite;                          /* the hook writes the pair's address into the SDP */
 	const char *media;                     /* ... this one on the outside face */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -186,6 +187,58 @@ without_free_ports_the_caller_is_told_to_come_back(void **state)
 	world_free(w);
 }
 
+static void
+a_hook_that_refuses_says_why_and_when_to_come_back(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone alice, olga;
+	bool seen[8] = { false };
+	struct sent *s;
+	int seconds;
+
+	(void)state;
+	phone_init(&alice, w, OFFICE, "alice", "192.168.1.20:5060");
+	phone_init(&olga, w, OUTSIDE, "olga", "198.51.100.7:5060");
+	phone_registered(&olga);
+	w->refuse_requests = 503;
+	w->refusal = (struct sip_refusal){ "The line is full", 3 };
+	for (int i = 0; i < 200; i++) {
+		phone_invite(&alice, "sip:olga@example.com");
+		world_expect_dropped(w, "100", OFFICE);
+		s = world_expect(w, "503", OFFICE);
+		assert_string_equal(sip_msg_header(s->m, "Warning"),
+		    "399 example.com \"The line is full\"");
+		seconds = atoi(sip_msg_header(s->m, "Retry-After"));
+		assert_in_range(seconds, 3, 6);
+		seen[seconds] = true;
+		sent_free(s);
+	}
+	assert_true(seen[3] && seen[4] && seen[5] && seen[6]);
+	world_free(w);
+}
+
+static void
+what_the_hook_refuses_is_not_tried_at_another_address(void **state)
+{
+	struct world *w = world_new(&relay);
+	struct phone alice, olga;
+	unsigned asked;
+
+	(void)state;
+	phone_init(&alice, w, OFFICE, "alice", "192.168.1.20:41234");
+	phone_init(&olga, w, OUTSIDE, "olga", "198.51.100.7:5060");
+	phone_be_natted(&alice, "192.168.1.20:5060");
+	phone_use_tcp(&alice, 7); /* the other address: where its Contact says */
+	phone_registered(&alice);
+	w->refuse_requests = 503;
+	asked = w->hooked.calls;
+	phone_invite(&olga, "sip:alice@example.com");
+	world_expect_dropped(w, "100", OUTSIDE);
+	world_expect_dropped(w, "503", OUTSIDE);
+	assert_int_equal(w->hooked.calls, asked + 1);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -200,6 +253,8 @@ main(void)
 		cmocka_unit_test(an_agent_that_comes_back_as_another_face_keeps_its_phones),
 		cmocka_unit_test(a_server_ends_in_the_middle_of_everything),
 		cmocka_unit_test(without_free_ports_the_caller_is_told_to_come_back),
+		cmocka_unit_test(a_hook_that_refuses_says_why_and_when_to_come_back),
+		cmocka_unit_test(what_the_hook_refuses_is_not_tried_at_another_address),
 	};
 
 	sip_msg_init();
