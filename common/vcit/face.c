@@ -34,6 +34,7 @@ face_new(struct vcit *v, uint32_t number, const char *name)
 	face->number = number;
 	face->name = mem_strdup(name);
 	LIST_INIT(&face->sides);
+	room_init(&face->room, v->cfg.measured);
 	add(v, face);
 	return face;
 }
@@ -73,6 +74,7 @@ vcit_side_attach(struct side *side, struct face *face)
 	side->face = face;
 	side->call = ++v->last_call;
 	LIST_INSERT_HEAD(&face->sides, side, entry);
+	vcit_place_settle(side);
 	if (!side->row->direct && face->busy_n++ == 0 && face->number != SIP_FACE_OUTSIDE)
 		v->h.on_busy(v->arg, face->number, true);
 }
@@ -86,6 +88,7 @@ vcit_side_detach(struct side *side)
 	if (face == NULL)
 		return;
 	LIST_REMOVE(side, entry);
+	vcit_place_leave(side);
 	side->face = NULL;
 	if (face->number != SIP_FACE_OUTSIDE)
 		v->h.on_call_end(v->arg, face->number, side->call);

@@ -6,6 +6,8 @@ libvcit_a_SOURCES = \
 	common/vcit/face.c \
 	common/vcit/leg.c \
 	common/vcit/offer.c \
+	common/vcit/place.c \
+	common/vcit/room.c common/vcit/room.h \
 	common/vcit/row.c common/vcit/row.h \
 	common/vcit/state.c \
 	common/vcit/vcit.c common/vcit/vcit.h \

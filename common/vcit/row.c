@@ -259,8 +259,10 @@ vcit_row_set_state(struct row *row, enum vcit_state state)
 	row->state = state;
 	row->quiet_us = row->v->now_us;
 	vcit_row_watch(row);
-	for (int s = 0; s < 2; s++)
+	for (int s = 0; s < 2; s++) {
+		vcit_place_settle(&row->side[s]);
 		vcit_side_teach(&row->side[s]);
+	}
 }
 
 void

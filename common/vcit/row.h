@@ -9,10 +9,12 @@
 #include <uthash.h>
 
 #include "base/timers.h"
+#include "log/log.h"
 #include "media/media.h"
 #include "media/ports.h"
 #include "sip/sdp.h"
 #include "sip/sip.h"
+#include "vcit/room.h"
 #include "vcit/vcit.h"
 
 /*
@@ -50,6 +52,7 @@ struct vcit_counters { /* see vcit_metrics */
 	uint64_t calls_started, calls_answered;
 	uint64_t calls_ended[CAUSES_N];
 	uint64_t calls_refused_full, calls_refused_ports, calls_refused_sdp, calls_refused_agent;
+	uint64_t calls_refused_bandwidth, calls_refused_congested, calls_refused_ceiling;
 	uint64_t ports_in_use, legs_failed, sdp_refused, sdp_hidden, byes_originated;
 };
 
@@ -60,6 +63,11 @@ struct face {
 	struct media_ports *ports;
 	size_t busy_n; /* sides whose voice passes here */
 	LIST_HEAD(, side) sides;
+	struct room room;        /* of its tunnel; not used outside */
+	struct room_load load;   /* the places taken in it */
+	uint64_t refused;        /* calls, for want of room */
+	char refused_branch[80]; /* of the INVITE that was refused last */
+	struct log_limit full;
 	UT_hash_handle hh;
 };
 
@@ -88,10 +96,13 @@ struct stream {
 	struct leg *leg[2], *aside[2];
 };
 
+enum vcit_place { PLACE_NONE, PLACE_EARLY, PLACE_UP, PLACE_HELD }; /* see struct room_load */
+
 struct side {
 	struct row *row;
-	struct face *face; /* NULL: the row has no part in any face (any more) */
-	uint32_t call;     /* its number at that agent */
+	enum vcit_place place; /* what it takes of its face's room */
+	struct face *face;     /* NULL: the row has no part in any face (any more) */
+	uint32_t call;         /* its number at that agent */
 	LIST_ENTRY(side) entry;
 };
 
@@ -266,6 +277,14 @@ void vcit_faces_free(struct vcit *v);
 void vcit_side_attach(struct side *side, struct face *face);
 void vcit_side_detach(struct side *side);
 void vcit_side_teach(const struct side *side); /* on_call, with its last will */
+
+/* -- place.c: the room of the tunnels -- */
+
+void vcit_place_settle(struct side *side); /* its row is new, or has another state */
+void vcit_place_leave(struct side *side);
+/* May the first INVITE go on, on both its faces? If not: counted, and r->refusal says why. `call`
+ * NULL: it has none yet. */
+bool vcit_place_ask(struct vcit *v, struct call *call, struct sip_relay *r);
 
 /* -- end.c: ending calls by ourselves -- */
 

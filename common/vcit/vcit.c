@@ -68,12 +68,14 @@ is_first_invite(const struct sip_msg *request)
 }
 
 static int
-first_invite(struct vcit *v, const struct sip_relay *r)
+first_invite(struct vcit *v, struct sip_relay *r)
 {
 	struct call *call = vcit_call_find(v, r->in, sip_msg_from_tag(r->in));
 	struct row *row;
 	int status = 503;
 
+	if (!vcit_place_ask(v, call, r))
+		return 503;
 	if (call == NULL)
 		call = vcit_call_new(v, r->in);
 	if (call == NULL)

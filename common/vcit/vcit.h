@@ -10,6 +10,7 @@
 #include "base/timers.h"
 #include "media/media.h"
 #include "sip/sip.h"
+#include "vcit/room.h"
 
 /*
  * The Voice Communication Information Table: the calls that HRAS relays, known by Call-ID, From
@@ -30,6 +31,7 @@ const char *vcit_state_str(enum vcit_state state); /* "calling" ... */
 
 struct vcit_cfg {
 	size_t calls_max;
+	bool measured; /* no more calls than the line of each agent is seen to carry, as well */
 	struct addr media_address; /* outside face's, port 0 */
 	uint16_t port_min, port_max;
 	uint64_t linger_us;
@@ -88,6 +90,21 @@ int vcit_relay(struct vcit *v, struct sip_relay *r, uint64_t now_us);
 void vcit_invite_failed(struct vcit *v, const struct sip_msg *request, int status, uint64_t now_us);
 void vcit_branch_failed(struct vcit *v, const struct sip_msg *request, uint64_t branch,
     uint64_t now_us);
+
+/* -- The room of an agent's tunnel (room.h) -- */
+
+/* How it does, about once a second; of a face that is not known it is passed over. The cap in it is
+ * kept from then on. */
+void vcit_room_sample(struct vcit *v, uint32_t face, const struct room_sample *s, uint64_t now_us);
+
+struct vcit_room {
+	size_t calls;      /* places taken */
+	size_t calls_max;  /* places there are, as far as is known; 0 = no end in sight */
+	uint32_t cap_kbit; /* each way; 0 = none */
+	double kbit[2];    /* used of it: up, down */
+	uint64_t refused;  /* calls, since the agent came */
+};
+bool vcit_room_view(struct vcit *v, uint32_t face, struct vcit_room *out); /* false: not known */
 
 /* -- Agents -- */
 

@@ -422,6 +422,91 @@ a_bye_of_ours_counts_on_from_every_request_in_the_dialog(void **state)
 	talk_free(t);
 }
 
+/* -- A tunnel that is full -- */
+
+static void
+fill_office(struct pair *p, uint32_t cap_kbit)
+{
+	const struct room_sample s = { .session = 1, .cap_kbit = cap_kbit };
+
+	vcit_room_sample(p->vcit, OFFICE, &s, p->w->now_us);
+}
+
+static void
+a_caller_outside_of_a_full_tunnel_hears_503_and_learns_no_name(void **state)
+{
+	struct pair *p = *state;
+	struct talk *t = alice_calls_olga(p);
+	struct phone other;
+	struct sent *s;
+
+	fill_office(p, 199);
+	phone_init(&other, p->w, OUTSIDE, "oskar", "198.51.100.9:5060");
+	phone_invite(&other, "sip:alice@example.com");
+	world_expect_dropped(p->w, "100", OUTSIDE);
+	s = world_expect(p->w, "503", OUTSIDE);
+	assert_in_range(atoi(sip_msg_header(s->m, "Retry-After")), 3, 6);
+	assert_string_equal(sip_msg_header(s->m, "Warning"),
+	    "399 example.com \"The line to the called site is full\"");
+	assert_null(strstr(s->text, "office"));
+	sent_free(s);
+	assert_int_equal(vcit_calls_n(p->vcit), 1);
+	talk_free(t);
+}
+
+static void
+what_is_said_inside_a_call_passes_a_full_tunnel(void **state)
+{
+	static const char *const methods[] = { "INVITE", "UPDATE", "INFO", "BYE" };
+	struct pair *p = *state;
+	struct talk *t = alice_calls_olga(p);
+
+	fill_office(p, 1);
+	for (size_t i = 0; i < 4; i++) {
+		bool invite = i == 0;
+		struct sent *s;
+
+		dialog_request(&t->da, &t->alice, methods[i]);
+		if (invite)
+			world_expect_dropped(p->w, "100", OFFICE);
+		s = world_expect(p->w, methods[i], OUTSIDE);
+		phone_answer(&t->olga, s, 200);
+		world_expect_dropped(p->w, "200", OFFICE);
+		sent_free(s);
+		if (!invite)
+			continue;
+		dialog_request(&t->da, &t->alice, "ACK");
+		world_expect_dropped(p->w, "ACK", OUTSIDE);
+	}
+	assert_int_equal(vcit_calls_n(p->vcit), 0);
+	talk_free(t);
+}
+
+static void
+another_phone_of_the_callee_rings_where_there_is_room(void **state)
+{
+	struct pair *p = *state;
+	struct talk *t = alice_calls_olga(p);
+	struct phone desk, mobile, caller;
+	struct sent *s;
+
+	phone_init(&desk, p->w, OFFICE, "bob", "192.168.1.21:5060");
+	phone_init(&mobile, p->w, OUTSIDE, "bob", "198.51.100.8:5060");
+	phone_init(&caller, p->w, OUTSIDE, "oskar", "198.51.100.9:5060");
+	phone_registered(&desk);
+	phone_registered(&mobile);
+	fill_office(p, 199);
+	phone_invite(&caller, "sip:bob@example.com");
+	world_expect_dropped(p->w, "100", OUTSIDE);
+	s = world_expect(p->w, "INVITE", OUTSIDE);
+	assert_true(world_is_silent(p->w));
+	phone_answer(&mobile, s, 486);
+	world_expect_dropped(p->w, "ACK", OUTSIDE);
+	world_expect_dropped(p->w, "486", OUTSIDE); /* §16.7 step 6: a lower class than our 503 */
+	sent_free(s);
+	talk_free(t);
+}
+
 int
 main(void)
 {
@@ -435,6 +520,9 @@ main(void)
 		TEST(an_answer_that_cannot_be_read_is_refused_and_its_phone_hung_up_on),
 		TEST(a_caller_without_a_free_port_hears_503),
 		TEST(a_bye_of_ours_counts_on_from_every_request_in_the_dialog),
+		TEST(a_caller_outside_of_a_full_tunnel_hears_503_and_learns_no_name),
+		TEST(what_is_said_inside_a_call_passes_a_full_tunnel),
+		TEST(another_phone_of_the_callee_rings_where_there_is_room),
 	};
 
 	log_set_level(LOG_ERROR);

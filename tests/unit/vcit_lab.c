@@ -335,6 +335,7 @@ lab_relay(struct lab *lab, const struct mail *m)
 	sip_msg_free(lab->out);
 	lab->out = r.out = sip_msg_clone(in);
 	status = vcit_relay(lab->vcit, &r, lab->now_us);
+	lab->refusal = r.refusal;
 	if (request != in)
 		sip_msg_free(request);
 	sip_msg_free(in);

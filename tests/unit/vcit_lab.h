@@ -53,9 +53,10 @@ struct lab {
 	struct media *media;
 	struct vcit *vcit;
 	uint64_t now_us;
-	struct sip_flow phone[2]; /* where caller and callee are */
-	uint64_t branch;          /* of the INVITE that the next messages belong to */
-	struct sip_msg *out;      /* the last message relayed, as it leaves */
+	struct sip_flow phone[2];   /* where caller and callee are */
+	uint64_t branch;            /* of the INVITE that the next messages belong to */
+	struct sip_msg *out;        /* the last message relayed, as it leaves */
+	struct sip_refusal refusal; /* what was said beside the status of the last one */
 	struct lab_leg leg[LAB_MAX];
 	size_t legs_n;
 	uint32_t closed[LAB_MAX]; /* legs */

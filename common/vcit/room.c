@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "vcit/room.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* Around the bytes of a batch: the headers of IP, of TCP with its timestamps and of the HTTP chunk;
+ * and an acknowledgement of TCP going the other way. */
+#define BATCH_BYTES 60
+#define ACK_BYTES 52
+
+#define NEED_LEAST_KBIT 24.0    /* the leanest codec with its headers */
+#define SILENT_KBIT 16.0        /* calls that send less than that on average teach nothing */
+#define SAMPLE_US (CLOCK_S / 2) /* what comes sooner than that after the last one is passed over */
+
+void
+room_init(struct room *r, bool measured)
+{
+	*r = (struct room){ .measured = measured,
+		.need = { ROOM_CALL_KBIT, ROOM_CALL_KBIT },
+		.wait_us = ROOM_RISE_US };
+}
+
+static size_t
+answered(const struct room_load *load)
+{
+	return load->up + load->held;
+}
+
+static size_t
+taken(const struct room_load *load)
+{
+	return answered(load) + load->early;
+}
+
+/* -- What calls need -- */
+
+static double
+kbit_between(const struct room_sample *a, const struct room_sample *b, int dir, uint64_t us)
+{
+	uint64_t bytes = b->bytes[dir] - a->bytes[dir] +
+	    BATCH_BYTES * (b->batches[dir] - a->batches[dir]) +
+	    ACK_BYTES * (b->batches[1 - dir] - a->batches[1 - dir]);
+
+	return (double)bytes * 8000 / (double)us;
+}
+
+/* More than was thought is believed soon, less only slowly: silence is not a lean codec. */
+static void
+learn_need(struct room *r, int dir, double kbit)
+{
+	double weight = kbit > r->need[dir] ? 0.25 : 1.0 / 64;
+
+	if (kbit < SILENT_KBIT)
+		return;
+	r->need[dir] += (kbit - r->need[dir]) * weight;
+	if (r->need[dir] < NEED_LEAST_KBIT)
+		r->need[dir] = NEED_LEAST_KBIT;
+}
+
+static void
+measure(struct room *r, const struct room_sample *s, const struct room_load *load, uint64_t us)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		double kbit = kbit_between(&r->last, s, dir, us);
+
+		r->kbit[dir] += (kbit - r->kbit[dir]) * 0.5;
+		if (load->up > 0)
+			learn_need(r, dir, kbit / (double)load->up);
+	}
+}
+
+/* -- What the line carries -- */
+
+static void
+forget(struct room *r)
+{
+	r->ceiling = r->full_at = r->rises = 0;
+	r->full_us = r->onset_us = r->stretch_us = r->calm_us = r->risen_us = 0;
+	r->wait_us = ROOM_RISE_US;
+}
+
+static size_t
+most_recently(const struct room *r)
+{
+	size_t most = 0;
+
+	for (unsigned i = 0; i < ROOM_RECENT_N; i++)
+		if (r->recent[i] > most)
+			most = r->recent[i];
+	return most;
+}
+
+/* A line that was tried by one call in vain is tried again later each time. */
+static void
+back_off(struct room *r)
+{
+	if (r->rises > 1)
+		r->wait_us = ROOM_RISE_US;
+	else if (r->rises == 1)
+		r->wait_us = 2 * r->wait_us < ROOM_RISE_MAX_US ? 2 * r->wait_us : ROOM_RISE_MAX_US;
+	r->rises = 0;
+	r->risen_us = 0;
+}
+
+/* The line was congested with so many calls. */
+static void
+learn_ceiling(struct room *r, size_t calls)
+{
+	size_t ceiling = calls > 1 ? calls - 1 : 1;
+
+	back_off(r);
+	if (r->ceiling != 0 && ceiling >= r->ceiling)
+		return;
+	r->ceiling = ceiling;
+	r->full_at = calls;
+}
+
+static void
+watch_congestion(struct room *r, size_t calls, uint64_t now_us)
+{
+	bool first = r->stretch_us == r->onset_us;
+
+	r->full_us = now_us;
+	r->calm_us = 0;
+	if (r->onset_us == 0) {
+		r->onset_us = r->stretch_us = now_us;
+		r->most = most_recently(r);
+		return;
+	}
+	if (!first && calls > r->most)
+		r->most = calls;
+	if (now_us - r->stretch_us < (first ? ROOM_ONSET_US : ROOM_AGAIN_US))
+		return;
+	learn_ceiling(r, r->most);
+	r->stretch_us = now_us;
+	r->most = calls;
+}
+
+static void
+watch_calm(struct room *r, size_t calls, uint64_t us, uint64_t now_us)
+{
+	r->onset_us = r->stretch_us = 0;
+	if (r->ceiling == 0)
+		return;
+	if (now_us - r->full_us >= ROOM_FORGET_US) {
+		forget(r);
+		return;
+	}
+	if (calls < r->ceiling)
+		return;
+	r->calm_us += us;
+	if (r->calm_us < (r->rises > 0 ? ROOM_RISE_US : r->wait_us))
+		return;
+	r->calm_us = 0;
+	if (r->rises++ == 0)
+		r->risen_us = now_us;
+	r->ceiling += (size_t)1 << (now_us - r->risen_us) / ROOM_FASTER_US;
+}
+
+static void
+watch_line(struct room *r, const struct room_sample *s, size_t calls, uint64_t us, uint64_t now_us)
+{
+	r->recent[r->recent_at++ % ROOM_RECENT_N] = calls;
+	/* Without a call there is no voice that the line could be too narrow for. */
+	if (calls > 0 && (s->congested[0] || s->congested[1]))
+		watch_congestion(r, calls, now_us);
+	else
+		watch_calm(r, calls, us, now_us);
+}
+
+void
+room_sample(struct room *r, const struct room_sample *s, const struct room_load *load,
+    uint64_t now_us)
+{
+	uint64_t us = now_us - r->sampled_us;
+
+	r->cap_kbit = s->cap_kbit;
+	if (s->session == 0 || s->session != r->last.session) {
+		if (s->session != 0)
+			forget(r);
+		r->kbit[0] = r->kbit[1] = 0;
+		memset(r->recent, 0, sizeof(r->recent));
+	} else if (us < SAMPLE_US) {
+		return;
+	} else {
+		measure(r, s, load, us);
+		if (r->measured)
+			watch_line(r, s, answered(load), us, now_us);
+	}
+	r->last = *s;
+	r->sampled_us = now_us;
+}
+
+/* -- Answers -- */
+
+/* What the places of `load` and n more need in a direction. */
+static double
+needed(const struct room *r, const struct room_load *load, size_t n, int dir)
+{
+	double need = r->need[dir], up = need * (double)load->up;
+
+	if (up < r->kbit[dir])
+		up = r->kbit[dir];
+	return up + need * (double)(load->held + load->early + n);
+}
+
+static bool
+is_congested(const struct room *r)
+{
+	return r->onset_us != 0 && r->full_us - r->onset_us >= ROOM_ONSET_US;
+}
+
+enum room_answer
+room_ask(const struct room *r, const struct room_load *load, size_t n)
+{
+	if (taken(load) == 0)
+		return ROOM_YES;
+	for (int dir = 0; dir < 2; dir++)
+		if (r->cap_kbit != 0 && needed(r, load, n, dir) > r->cap_kbit)
+			return ROOM_NO_BANDWIDTH;
+	if (is_congested(r))
+		return ROOM_NO_CONGESTED;
+	if (r->ceiling != 0 && taken(load) + n > r->ceiling)
+		return ROOM_NO_CEILING;
+	return ROOM_YES;
+}
+
+const char *
+room_text(const struct room *r, enum room_answer answer, const struct room_load *load,
+    uint64_t now_us, char out[static ROOM_TEXT_MAX])
+{
+	double up = needed(r, load, 0, 0), down = needed(r, load, 0, 1);
+
+	switch (answer) {
+	case ROOM_NO_BANDWIDTH:
+		snprintf(out, ROOM_TEXT_MAX,
+		    "its %zu calls need %.0f kbit/s up and %.0f down of the %u of bandwidth_max",
+		    taken(load), up, down, r->cap_kbit);
+		break;
+	case ROOM_NO_CONGESTED:
+		snprintf(out, ROOM_TEXT_MAX, "its line is congested now, with %zu calls",
+		    answered(load));
+		break;
+	case ROOM_NO_CEILING:
+		snprintf(out, ROOM_TEXT_MAX,
+		    "its line is trusted with %zu calls: it was congested with %zu, %llu s ago",
+		    r->ceiling, r->full_at, (unsigned long long)((now_us - r->full_us) / CLOCK_S));
+		break;
+	default:
+		snprintf(out, ROOM_TEXT_MAX, "there is room");
+	}
+	return out;
+}
