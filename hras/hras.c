@@ -23,6 +23,7 @@
 
 #define COMPONENT "hras"
 #define PEM_MAX (1u << 20)
+#define CALLS_AUTO_MAX 10000 /* with calls_max = auto: what strangers can make us keep has an end */
 #define STOP_LINGER_US (500 * CLOCK_MS) /* for the BYEs of the last calls to leave */
 
 struct failed_send {
@@ -217,7 +218,9 @@ start_media(struct hras *h)
 	static const struct media_handlers handlers = { on_media_tunnel, on_media_source,
 		on_media_turn, NULL };
 	const struct media_cfg media = { h->conf->media.address };
-	const struct vcit_cfg cfg = { .calls_max = h->conf->calls_max,
+	const bool automatic = h->conf->calls_max == CONFIG_CALLS_AUTO;
+	const struct vcit_cfg cfg = { .calls_max = automatic ? CALLS_AUTO_MAX : h->conf->calls_max,
+		.measured = automatic,
 		.media_address = h->conf->media.address,
 		.port_min = h->conf->media.port_min,
 		.port_max = h->conf->media.port_max,

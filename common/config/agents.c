@@ -42,6 +42,11 @@ static const char *const internal_calls_choices[] = { "relay", "direct", NULL };
 	.min = 20, .max = 2000, .unit_ms = 1,                                \
 	.expected = "20ms to 2000ms" }
 
+#define BANDWIDTH_MAX_OPTION(field) {                                        \
+	.name = "bandwidth_max", .type = &type_rate, .max = 100000000,       \
+	.offset = field,                                                     \
+	.expected = "kbit/s each way, such as 2000 or 2M, or 0 for no cap" }
+
 #define STATUS_OPTIONS(conf) {                                               \
 	.name = "listen", .type = &type_addr,                                \
 	.offset = offsetof(struct conf, status.listen),                      \
@@ -83,6 +88,7 @@ static const struct option hrac_tunnel[] = {
 	{ .name = "rotate_age", .type = &type_duration, .max = 86400, .def = "600s",
 	  .offset = offsetof(struct config_hrac, tunnel.rotate_age_s), .unit_ms = 1000,
 	  .expected = "1s to 24h, or 0 for never" },
+	BANDWIDTH_MAX_OPTION(offsetof(struct config_hrac, tunnel.bandwidth_max_kbit)),
 	END
 };
 
@@ -110,9 +116,9 @@ static const struct option hras_top[] = {
 	  .offset = offsetof(struct config_hras, dns_servers),
 	  .list_n_offset = offsetof(struct config_hras, dns_servers_n),
 	  .expected = "addresses of name servers, such as { \"192.0.2.53\" }, at most 8" },
-	{ .name = "calls_max", .type = &type_u32, .min = 1, .max = 1000000, .def = "4000",
+	{ .name = "calls_max", .type = &type_auto_u32, .min = 1, .max = 1000000, .def = "auto",
 	  .offset = offsetof(struct config_hras, calls_max),
-	  .expected = "a number from 1 to 1000000" },
+	  .expected = "auto, or a number from 1 to 1000000" },
 	{ .name = "registrations_max", .type = &type_u32, .min = 1, .max = 10000000,
 	  .def = "100000", .offset = offsetof(struct config_hras, registrations_max),
 	  .expected = "a number from 1 to 10000000" },
@@ -134,6 +140,7 @@ static const struct option hras_tunnel[] = {
 	{ .name = "grace", .type = &type_duration, .min = 5, .max = 3600, .def = "30s",
 	  .offset = offsetof(struct config_hras, tunnel.grace_s), .unit_ms = 1000,
 	  .expected = "5s to 1h" },
+	BANDWIDTH_MAX_OPTION(offsetof(struct config_hras, tunnel.bandwidth_max_kbit)),
 	END
 };
 
@@ -169,6 +176,7 @@ static const struct option agent_options[] = {
 	{ .name = "secret", .type = &type_string, .min = 1, .max = 255, .required = true,
 	  .secret = true, .offset = offsetof(struct config_agent, secret),
 	  .expected = "1 to 255 characters, the same as in this agent's hrac.conf" },
+	BANDWIDTH_MAX_OPTION(offsetof(struct config_agent, bandwidth_max_kbit)),
 	END
 };
 
@@ -273,6 +281,16 @@ config_warn_hras(const struct config_hras *c)
 		warn_secret(c->agents[i].name, c->agents[i].secret);
 	if (c->users_n == 0 && c->auth != CONFIG_AUTH_NONE)
 		log_warn("config", "auth.require is set, but no user could prove himself");
+}
+
+uint32_t
+config_bandwidth_max(const struct config_hras *c, const struct config_agent *a)
+{
+	uint32_t all = c->tunnel.bandwidth_max_kbit, own = a != NULL ? a->bandwidth_max_kbit : 0;
+
+	if (all == 0 || own == 0)
+		return all + own;
+	return own < all ? own : all;
 }
 
 static int

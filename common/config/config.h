@@ -50,12 +50,13 @@ struct config_hrac {
 		char *agent;  /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
 		char *secret; /* the shared secret */
 		char *proxy;  /* "http://host:port", NULL = direct (environment not consulted) */
-		char *proxy_user;      /* NULL = none */
-		char *proxy_password;  /* NULL = none */
-		char *ca;              /* PEM file, NULL = the system's store */
-		unsigned connections;  /* pairs while calls are up; 4, 1..64 */
-		uint64_t rotate_bytes; /* a GET or POST lives for so many; 64 MiB, 0 = ever */
-		uint32_t rotate_age_s; /* ... and for so long; 600, 0 = ever */
+		char *proxy_user;            /* NULL = none */
+		char *proxy_password;        /* NULL = none */
+		char *ca;                    /* PEM file, NULL = the system's store */
+		unsigned connections;        /* pairs while calls are up; 4, 1..64 */
+		uint64_t rotate_bytes;       /* a GET or POST lives for so many; 64 MiB, 0 = ever */
+		uint32_t rotate_age_s;       /* ... and for so long; 600, 0 = ever */
+		uint32_t bandwidth_max_kbit; /* of IP traffic each way; 0 = no cap */
 	} tunnel;
 	struct config_sip sip;
 	struct config_media media;
@@ -66,7 +67,10 @@ struct config_hrac {
 struct config_agent {
 	char *name;
 	char *secret;
+	uint32_t bandwidth_max_kbit; /* of its tunnel, each way; 0 = no cap of its own */
 };
+
+#define CONFIG_CALLS_AUTO 0 /* calls_max: as many as there is measured room for */
 
 struct config_user {
 	char *name; /* the user part of its AOR, in every domain of `domains` */
@@ -85,6 +89,7 @@ struct config_hras {
 		char *certificate; /* PEM chain; with key: all listeners speak https */
 		char *key;
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
+		uint32_t bandwidth_max_kbit; /* of each agent's tunnel, each way; 0 = no cap */
 	} tunnel;
 	struct config_agent *agents; /* in the order of their names */
 	size_t agents_n;
@@ -100,7 +105,7 @@ struct config_hras {
 	char *
 	    dns_servers[CONFIG_DNS_MAX]; /* "192.0.2.53", perhaps with a port; none: the system's */
 	size_t dns_servers_n;
-	uint32_t calls_max;         /* 4000: beyond it 503 */
+	uint32_t calls_max;         /* CONFIG_CALLS_AUTO, or a number: beyond it 503 */
 	uint32_t registrations_max; /* 100000 */
 	enum log_level log_level;
 };
@@ -114,6 +119,10 @@ void config_free_hras(struct config_hras *c);
 /* Logs what is allowed but hardly meant, such as a secret left at "change-me"; for the start. */
 void config_warn_hrac(const struct config_hrac *c);
 void config_warn_hras(const struct config_hras *c);
+
+/* What caps the tunnel of agent `a` at HRAS, kbit/s each way: the smaller of its own bandwidth_max
+ * and that of the tunnel section; 0 = nothing. `a` may be NULL. */
+uint32_t config_bandwidth_max(const struct config_hras *c, const struct config_agent *a);
 
 /* The agent or user of that name (exact), borrowed from c; NULL when there is none. */
 const struct config_agent *config_find_agent(const struct config_hras *c, const char *name);

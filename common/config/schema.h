@@ -73,6 +73,8 @@ extern const struct type type_file;     /* char *; a file that can be read now *
 extern const struct type type_url;      /* char *; http or https, host, port, path */
 extern const struct type type_proxy;    /* char *; http or https, host, port */
 extern const struct type type_u32;      /* uint32_t */
+extern const struct type type_auto_u32; /* uint32_t; "auto" is 0, which no number may be */
+extern const struct type type_rate;     /* uint32_t in kbit/s; k, M, G behind the number */
 extern const struct type type_bytes;    /* uint64_t; K, M, G behind the number */
 extern const struct type type_duration; /* uint32_t in the option's unit; ms, s, m, h behind it */
 extern const struct type type_choice;   /* int: the index in choices */

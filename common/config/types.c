@@ -183,6 +183,16 @@ parse_u32(const struct option *o, const char *text, void *out)
 	return wrong != NULL ? wrong : put(out, &v32, sizeof(v32));
 }
 
+static const char *
+parse_auto_u32(const struct option *o, const char *text, void *out)
+{
+	static const uint32_t by_itself = 0;
+
+	if (strcmp(text, "auto") == 0)
+		return put(out, &by_itself, sizeof(by_itself));
+	return parse_u32(o, text, out);
+}
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -220,6 +230,22 @@ parse_bytes(const struct option *o, const char *text, void *out)
 
 	if (wrong == NULL)
 		wrong = check_range(o, v);
+	return wrong != NULL ? wrong : put(out, &v, sizeof(v));
+}
+
+/* Lines are sold in powers of ten. */
+static const char *
+parse_rate(const struct option *o, const char *text, void *out)
+{
+	static const struct unit units[] = { { "k", 1 }, { "M", 1000 }, { "G", 1000000 },
+		{ NULL, 0 } };
+	uint64_t kbit;
+	const char *wrong = parse_with_unit(text, units, 1, &kbit);
+	uint32_t v;
+
+	if (wrong == NULL)
+		wrong = check_range(o, kbit);
+	v = wrong == NULL ? (uint32_t)kbit : 0;
 	return wrong != NULL ? wrong : put(out, &v, sizeof(v));
 }
 
@@ -438,6 +464,8 @@ const struct type type_url = { sizeof(char *), parse_url, release_string };
 const struct type type_proxy = { sizeof(char *), parse_proxy, release_string };
 const struct type type_server = { sizeof(char *), parse_server, release_string };
 const struct type type_u32 = { sizeof(uint32_t), parse_u32, NULL };
+const struct type type_auto_u32 = { sizeof(uint32_t), parse_auto_u32, NULL };
+const struct type type_rate = { sizeof(uint32_t), parse_rate, NULL };
 const struct type type_bytes = { sizeof(uint64_t), parse_bytes, NULL };
 const struct type type_duration = { sizeof(uint32_t), parse_duration, NULL };
 const struct type type_choice = { sizeof(int), parse_choice, NULL };

@@ -158,6 +158,7 @@ least_hrac_loads_with_the_defaults_of_the_rest(void **state)
 	assert_int_equal(c->tunnel.connections, 4);
 	assert_int_equal(c->tunnel.rotate_bytes, 64 << 20);
 	assert_int_equal(c->tunnel.rotate_age_s, 600);
+	assert_int_equal(c->tunnel.bandwidth_max_kbit, 0);
 	assert_int_equal(c->sip.listen_n, 2);
 	assert_int_equal(c->sip.listen[0].proto, CONFIG_UDP);
 	assert_int_equal(c->sip.listen[1].proto, CONFIG_TCP);
@@ -185,9 +186,11 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 	assert_null(c->tunnel.certificate);
 	assert_null(c->tunnel.key);
 	assert_int_equal(c->tunnel.grace_s, 30);
+	assert_int_equal(c->tunnel.bandwidth_max_kbit, 0);
 	assert_int_equal(c->agents_n, 1);
 	assert_string_equal(c->agents[0].name, "office");
 	assert_string_equal(c->agents[0].secret, "change-me");
+	assert_int_equal(c->agents[0].bandwidth_max_kbit, 0);
 	assert_int_equal(c->sip.listen_n, 2);
 	assert_int_equal(c->media.max_age_ms, 150);
 	assert_int_equal(c->media.timeout_s, 90);
@@ -201,7 +204,7 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 	assert_true(c->internal_calls_direct);
 	assert_null(c->store);
 	assert_int_equal(c->dns_servers_n, 0);
-	assert_int_equal(c->calls_max, 4000);
+	assert_int_equal(c->calls_max, CONFIG_CALLS_AUTO);
 	assert_int_equal(c->registrations_max, 100000);
 	assert_int_equal(c->log_level, LOG_INFO);
 	config_free_hras(c);
@@ -215,7 +218,7 @@ every_hrac_option_is_read(void **state)
 		      "tunnel { url = https://hras.example.com:8443/voice/ agent = 'a.b-c_9'\n"
 		      "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
 		      "proxy_user = u proxy_password = \"\" ca = /dev/null connections = 64\n"
-		      "rotate_bytes = 3G rotate_age = 2h }\n"
+		      "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
 		      "sip { listen = UDP:[2001:db8::2] }\n"
 		      "media { address = 2001:db8::2 ports = 6000-6001 max_age = 2s }\n");
 	char str[ADDR_STR_MAX];
@@ -232,6 +235,7 @@ every_hrac_option_is_read(void **state)
 	assert_int_equal(c->tunnel.connections, 64);
 	assert_true(c->tunnel.rotate_bytes == 3ULL << 30);
 	assert_int_equal(c->tunnel.rotate_age_s, 7200);
+	assert_int_equal(c->tunnel.bandwidth_max_kbit, 1000000);
 	assert_string_equal(addr_str(&c->sip.listen[0].addr, str), "[2001:db8::2]:5060");
 	assert_int_equal(c->media.port_max, 6001);
 	assert_int_equal(c->media.max_age_ms, 2000);
@@ -245,8 +249,9 @@ every_hras_option_is_read(void **state)
 	struct config_hras *c =
 	    good_hras("domains = { A.example, b.example } log_level = error\n"
 		      "tunnel { listen = { 0.0.0.0:443, [::]:443 } certificate = /dev/null\n"
-		      "key = /dev/null grace = 1m }\n"
-		      "agent berlin { secret = s1 } agent aachen { secret = s2 }\n"
+		      "key = /dev/null grace = 1m bandwidth_max = 2m }\n"
+		      "agent berlin { secret = s1 bandwidth_max = 512 } agent aachen\n"
+		      "{ secret = s2 bandwidth_max = 3000k }\n"
 		      "sip { listen = tcp:203.0.113.10:5061 }\n"
 		      "media { address = 203.0.113.10 timeout = 0 linger = 1s max_age = 20ms }\n"
 		      "auth { require = all digest = both }\n"
@@ -267,6 +272,9 @@ every_hras_option_is_read(void **state)
 	assert_string_equal(c->agents[0].name, "aachen");
 	assert_string_equal(config_find_agent(c, "berlin")->secret, "s1");
 	assert_null(config_find_agent(c, "Berlin"));
+	assert_int_equal(c->tunnel.bandwidth_max_kbit, 2000);
+	assert_int_equal(config_find_agent(c, "berlin")->bandwidth_max_kbit, 512);
+	assert_int_equal(config_find_agent(c, "aachen")->bandwidth_max_kbit, 3000);
 	assert_int_equal(c->media.timeout_s, 0);
 	assert_int_equal(c->media.linger_ms, 1000);
 	assert_int_equal(c->media.max_age_ms, 20);
@@ -281,6 +289,37 @@ every_hras_option_is_read(void **state)
 	assert_int_equal(c->calls_max, 1);
 	assert_int_equal(c->registrations_max, 2);
 	assert_int_equal(c->log_level, LOG_ERROR);
+	config_free_hras(c);
+}
+
+static void
+the_smaller_bandwidth_max_of_an_agent_and_of_all_counts(void **state)
+{
+	struct config_agent agent = { .bandwidth_max_kbit = 500 };
+	struct config_hras c = { .tunnel = { .bandwidth_max_kbit = 0 } };
+
+	(void)state;
+	assert_int_equal(config_bandwidth_max(&c, NULL), 0);
+	assert_int_equal(config_bandwidth_max(&c, &agent), 500);
+	c.tunnel.bandwidth_max_kbit = 400;
+	assert_int_equal(config_bandwidth_max(&c, &agent), 400);
+	c.tunnel.bandwidth_max_kbit = 600;
+	assert_int_equal(config_bandwidth_max(&c, &agent), 500);
+	agent.bandwidth_max_kbit = 0;
+	assert_int_equal(config_bandwidth_max(&c, &agent), 600);
+	assert_int_equal(config_bandwidth_max(&c, NULL), 600);
+}
+
+static void
+calls_max_is_a_number_or_auto(void **state)
+{
+	struct config_hras *c = good_hras(example(true, 11, "calls_max = auto"));
+
+	(void)state;
+	assert_int_equal(c->calls_max, CONFIG_CALLS_AUTO);
+	config_free_hras(c);
+	c = good_hras(example(true, 11, "calls_max = 1000000"));
+	assert_int_equal(c->calls_max, 1000000);
 	config_free_hras(c);
 }
 
@@ -361,6 +400,9 @@ wrong_values_of_hrac_are_told_with_their_line(void **state)
 		{ 7, "max_age = 19ms }", 0, "too small; expected 20ms to 2000ms" },
 		{ 7, "max_age = 2001 }", 0, "too large" },
 		{ 7, "max_age = 0.1s }", 0, "its unit is not known" },
+		{ 3, "secret = s bandwidth_max = 1.5M }", 0,
+		    "its unit is not known; expected kbit" },
+		{ 3, "secret = s bandwidth_max = \"\" }", 0, "it is not a number" },
 		{ 8, "status { listen = \"127.0.0.1\" }", 0, "its port is missing" },
 		{ 8, "status { listen = \"localhost:80\" }", 0, "it is not an address" },
 		{ 9, "log_level = loud", 0, "none of the choices; expected error, warn, info" },
@@ -402,7 +444,12 @@ wrong_values_of_hras_are_told_with_their_line(void **state)
 		{ 11, "internal_calls = yes", 0, "expected direct or relay" },
 		{ 11, "dns_servers = ns.example", 0, "it is not the address of a server" },
 		{ 11, "dns_servers = { 0.0.0.0 }", 0, "it is not the address of a server" },
-		{ 11, "calls_max = 0", 0, "too small" },
+		{ 11, "calls_max = 0", 0, "too small; expected auto, or a number from 1" },
+		{ 11, "calls_max = automatic", 0, "it is not a number" },
+		{ 11, "calls_max = Auto", 0, "it is not a number" },
+		{ 2, "tunnel { listen = 1.1.1.1:1 bandwidth_max = 2MB }", 0, "its unit is not" },
+		{ 2, "tunnel { listen = 1.1.1.1:1 bandwidth_max = -1 }", 0, "not a number" },
+		{ 3, "agent a { secret = s bandwidth_max = 101G }", 0, "too large; expected kbit" },
 		{ 11, "registrations_max = 10000001", 0, "too large" },
 		{ 11, "store = \"\"", 0, "it is empty" },
 		{ 7, "timeout = 25h }", 0, "too large" },
@@ -598,11 +645,12 @@ shipped_hrac_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 10);
+	assert_int_equal(uncomment_options(text), 11);
 	b = good_hrac(text);
 	assert_int_equal(a->tunnel.connections, b->tunnel.connections);
 	assert_true(a->tunnel.rotate_bytes == b->tunnel.rotate_bytes);
 	assert_int_equal(a->tunnel.rotate_age_s, b->tunnel.rotate_age_s);
+	assert_int_equal(a->tunnel.bandwidth_max_kbit, b->tunnel.bandwidth_max_kbit);
 	assert_memory_equal(&a->media, &b->media, sizeof(a->media));
 	assert_int_equal(a->log_level, b->log_level);
 	assert_non_null(b->tunnel.proxy_password);
@@ -620,9 +668,11 @@ shipped_hras_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 14);
+	assert_int_equal(uncomment_options(text), 16);
 	b = good_hras(text);
 	assert_int_equal(a->tunnel.grace_s, b->tunnel.grace_s);
+	assert_int_equal(a->tunnel.bandwidth_max_kbit, b->tunnel.bandwidth_max_kbit);
+	assert_int_equal(a->agents[0].bandwidth_max_kbit, b->agents[0].bandwidth_max_kbit);
 	assert_memory_equal(&a->media, &b->media, sizeof(a->media));
 	assert_int_equal(a->auth, b->auth);
 	assert_int_equal(a->digest, b->digest);
@@ -691,6 +741,8 @@ main(void)
 		cmocka_unit_test(least_hras_loads_with_the_defaults_of_the_rest),
 		cmocka_unit_test(every_hrac_option_is_read),
 		cmocka_unit_test(every_hras_option_is_read),
+		cmocka_unit_test(the_smaller_bandwidth_max_of_an_agent_and_of_all_counts),
+		cmocka_unit_test(calls_max_is_a_number_or_auto),
 		cmocka_unit_test(wrong_values_of_hrac_are_told_with_their_line),
 		cmocka_unit_test(wrong_values_of_hras_are_told_with_their_line),
 		cmocka_unit_test(what_is_missing_or_too_much_is_told_with_its_line),
