@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,22 +16,32 @@
  * The phones of many calls of G.711: sends a packet of 172 bytes every 20 ms for each call and
  * direction, the calls spread evenly over the 20 ms, and tells what arrived.
  *
- *	rtp_load INSIDE OUTSIDE WARM_UP_S SECONDS < CALLS
+ *	rtp_load [-d DRAIN_MS] [-o FILE] INSIDE OUTSIDE WARM_UP_S SECONDS < CALLS
  *
- * INSIDE and OUTSIDE are the HOST:PORT of all inside and all outside phones. CALLS has a line
- * for each call: the HOST:PORT that its inside phone sends to and the one of its outside phone.
- * Prints "measuring" when the warm-up is over, "sent" when the last packet is out, and then a
- * line of name=value: what of the packets of the measured time was lost or came twice, and the delay
- * of those that came in and went out, in us by the kernel's receive timestamps.
+ * INSIDE and OUTSIDE are the [NETNS@]HOST:PORT of all inside and all outside phones; NETNS is a
+ * name of `ip netns` or a path: one process and one clock for both ends of a line. CALLS has a line for each
+ * call: the HOST:PORT that its inside phone sends to and the one of its outside phone.
+ *
+ * The phones speak for WARM_UP_S, the measured SECONDS and DRAIN_MS (500); what was sent in the
+ * measured time counts, whenever it arrives. Prints "measuring" when the warm-up is over, "sent" when
+ * the last measured packet is out, and then a line of name=value: how many were sent, received, lost or
+ * came twice, in all and of each direction (in: heard inside), their delays in us by the kernel's
+ * receive timestamps, and by how much the generator itself was at worst behind its plan.
+ *
+ * FILE gets all delays, in the byte order of the host: struct dump; then for each direction (in, out)
+ * and each call the delay of each packet in us, UINT32_MAX for one that never came. Packet i of call
+ * c of n left at begin_ns + (i + c/n) x 20 ms, as planned.
  */
 #define SIDES 2
 #define PACKET_LEN 172
 #define RTP_LEN 12
 #define PERIOD_NS 20000000ULL
+#define PACKETS_PER_S (1000000000ULL / PERIOD_NS)
 #define BATCH 16 /* sent by one call: the last one's timestamp is only some 30 us old */
 #define READ_BATCH 64
 #define PAUSE_NS 100000ULL
-#define DRAIN_NS 500000000ULL
+#define DRAIN_MS 500
+#define NEVER UINT32_MAX
 
 struct body { /* behind the RTP header */
 	uint32_t call;
@@ -37,24 +49,29 @@ struct body { /* behind the RTP header */
 	uint64_t sent_ns; /* wall clock, as the kernel's receive timestamps */
 };
 
+struct dump {
+	uint32_t calls_n, packets_n; /* of each call and direction */
+	uint64_t begin_ns;           /* wall clock */
+};
+
 struct call {
 	struct sockaddr_in to[SIDES];
 	uint32_t seq[SIDES];
-	uint8_t *seen[SIDES]; /* by the other side: a bit for each seq */
+	uint32_t *delay_us[SIDES]; /* by the side that heard; of the measured packets */
 };
 
 struct load {
 	int fd[SIDES];
 	uint32_t calls_n;
 	struct call *call;
-	uint32_t seq_max;
-	uint64_t begin_ns, end_ns; /* of the measured time, wall clock */
-	uint64_t sent, send_failed, received, duplicates, strange;
-	size_t delays_max;
-	struct delays {
-		uint32_t *us;
+	uint32_t first_seq, end_seq, seq_max; /* measured are first_seq .. end_seq - 1 */
+	uint64_t begin_ns;                    /* wall clock */
+	uint64_t behind_ns;
+	uint64_t send_failed, duplicates, strange;
+	struct heard {
+		uint32_t *us; /* sorted */
 		size_t n;
-	} delay[SIDES]; /* by the side that heard */
+	} heard[SIDES];
 };
 
 static void
@@ -89,12 +106,34 @@ address(const char *text)
 	return a;
 }
 
+/* From now on sockets are opened in this network namespace. */
+static void
+enter(const char *netns)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s%s", strchr(netns, '/') == NULL ? "/run/netns/" : "",
+	    netns);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		die(path);
+	close(fd);
+}
+
 static int
 open_phone(const char *where)
 {
-	struct sockaddr_in a = address(where);
-	int on = 1, room = 32 << 20, fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	const char *at = strchr(where, '@');
+	char netns[100];
+	struct sockaddr_in a = address(at == NULL ? where : at + 1);
+	int on = 1, room = 32 << 20, fd;
 
+	if (at != NULL) {
+		snprintf(netns, sizeof(netns), "%.*s", (int)(at - where), where);
+		enter(netns);
+	}
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		die(where);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
@@ -102,6 +141,18 @@ open_phone(const char *where)
 	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) < 0)
 		die("SO_TIMESTAMPNS");
 	return fd;
+}
+
+static uint32_t *
+no_delays(const struct load *l)
+{
+	size_t len = (l->end_seq - l->first_seq) * sizeof(uint32_t);
+	uint32_t *delays = malloc(len);
+
+	if (delays == NULL)
+		die("malloc");
+	memset(delays, 0xff, len); /* NEVER */
+	return delays;
 }
 
 static void
@@ -120,11 +171,17 @@ read_calls(struct load *l)
 		c->to[0] = address(inside);
 		c->to[1] = address(outside);
 		for (int side = 0; side < SIDES; side++)
-			c->seen[side] = calloc(1, l->seq_max / 8 + 1);
+			c->delay_us[side] = no_delays(l);
 	}
 }
 
 /* -- Sending -- */
+
+static bool
+measured(const struct load *l, uint32_t seq)
+{
+	return seq >= l->first_seq && seq < l->end_seq;
+}
 
 static void
 fill(struct load *l, uint32_t call, int side, uint8_t packet[static PACKET_LEN], uint64_t wall_ns)
@@ -164,10 +221,8 @@ send_batch(struct load *l, uint32_t first, uint32_t n, int side)
 	done = sendmmsg(l->fd[side], msg, n, 0);
 	if (done < 0)
 		done = 0;
-	if (wall_ns < l->begin_ns || wall_ns >= l->end_ns)
-		return;
-	l->sent += n;
-	l->send_failed += n - (uint32_t)done;
+	if (measured(l, l->call[first].seq[side] - 1))
+		l->send_failed += n - (uint32_t)done;
 }
 
 /* -- Receiving -- */
@@ -190,8 +245,7 @@ static void
 on_packet(struct load *l, int side, const uint8_t *packet, size_t n, uint64_t arrived_ns)
 {
 	struct body body;
-	struct delays *d;
-	uint8_t *seen, bit;
+	uint32_t *delay_us;
 
 	if (n != PACKET_LEN) {
 		l->strange++;
@@ -202,19 +256,13 @@ on_packet(struct load *l, int side, const uint8_t *packet, size_t n, uint64_t ar
 		l->strange++;
 		return;
 	}
-	if (body.sent_ns < l->begin_ns || body.sent_ns >= l->end_ns)
+	if (!measured(l, body.seq))
 		return;
-	seen = &l->call[body.call].seen[!side][body.seq / 8];
-	bit = (uint8_t)(1U << body.seq % 8);
-	if ((*seen & bit) != 0) {
+	delay_us = &l->call[body.call].delay_us[side][body.seq - l->first_seq];
+	if (*delay_us != NEVER)
 		l->duplicates++;
-		return;
-	}
-	*seen |= bit;
-	l->received++;
-	d = &l->delay[side];
-	if (d->n < l->delays_max)
-		d->us[d->n++] =
+	else
+		*delay_us =
 		    arrived_ns < body.sent_ns ? 0 : (uint32_t)((arrived_ns - body.sent_ns) / 1000);
 }
 
@@ -252,47 +300,75 @@ sleep_until(uint64_t mono_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
+/* Turn `turn` is about to leave: how far behind is that, and is it a moment to tell of? */
+static void
+note_turn(struct load *l, uint64_t turn, uint64_t start_ns)
+{
+	uint64_t begin = (uint64_t)l->first_seq * l->calls_n,
+		 end = (uint64_t)l->end_seq * l->calls_n;
+	uint64_t due_ns = start_ns + turn * PERIOD_NS / l->calls_n, now = now_ns(CLOCK_MONOTONIC);
+
+	if (turn >= begin && turn < end && now > due_ns + l->behind_ns)
+		l->behind_ns = now - due_ns;
+	if (turn == begin) {
+		l->begin_ns = now_ns(CLOCK_REALTIME) + due_ns - now;
+		puts("measuring");
+	} else if (turn == end) {
+		puts("sent");
+	} else {
+		return;
+	}
+	fflush(stdout);
+}
+
+/* What is due of `turn` and later, at most to the end of a period; how many calls that was. */
+static uint32_t
+take_turns(struct load *l, uint64_t turn, uint64_t due)
+{
+	uint32_t first = (uint32_t)(turn % l->calls_n), n = l->calls_n - first;
+
+	if (n > due - turn)
+		n = (uint32_t)(due - turn);
+	if (n > BATCH)
+		n = BATCH;
+	for (int side = 0; side < SIDES; side++)
+		send_batch(l, first, n, side);
+	return n;
+}
+
 /*
- * Both sides of call c speak at every 20 ms + c/n of it; `turn` counts the calls over all periods.
+ * Both sides of call c speak at every 20 ms + c/n of it; a turn is one call's, over all periods.
  * What is due leaves at most every 100 us, as a network card that spares its host interrupts would
  * deliver it; a thread that wakes for each packet takes a core for itself.
  */
 static void
-speak(struct load *l, uint64_t seconds)
+speak(struct load *l)
 {
-	uint64_t start = now_ns(CLOCK_MONOTONIC), turn = 0;
-	uint64_t turns = seconds * 1000000000 / PERIOD_NS * l->calls_n;
-	bool told = false;
+	uint64_t start = now_ns(CLOCK_MONOTONIC), turn = 0, next;
+	uint64_t turns = (uint64_t)l->seq_max * l->calls_n;
 
 	while (turn < turns) {
-		uint64_t next;
-
 		uint64_t due = (now_ns(CLOCK_MONOTONIC) - start) * l->calls_n / PERIOD_NS + 1;
 
-		while (turn < due && turn < turns) {
-			uint32_t first = (uint32_t)(turn % l->calls_n), n = l->calls_n - first;
+		if (due > turns)
+			due = turns;
+		while (turn < due) {
+			uint64_t end_of_period = turn - turn % l->calls_n + l->calls_n;
 
-			if (n > due - turn)
-				n = (uint32_t)(due - turn);
-			if (n > BATCH)
-				n = BATCH;
-			for (int side = 0; side < SIDES; side++)
-				send_batch(l, first, n, side);
-			turn += n;
+			if (turn % l->calls_n == 0)
+				note_turn(l, turn, start);
+			turn += take_turns(l, turn, due < end_of_period ? due : end_of_period);
 		}
 		for (int side = 0; side < SIDES; side++)
 			receive(l, side);
-		if (!told && now_ns(CLOCK_REALTIME) >= l->begin_ns) {
-			puts("measuring");
-			fflush(stdout);
-			told = true;
-		}
 		next = start + turn * PERIOD_NS / l->calls_n;
 		if (next < now_ns(CLOCK_MONOTONIC) + PAUSE_NS)
 			next = now_ns(CLOCK_MONOTONIC) + PAUSE_NS;
 		sleep_until(next);
 	}
 }
+
+/* -- The results -- */
 
 static int
 compare(const void *a, const void *b)
@@ -302,65 +378,116 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint32_t
-percentile(const struct delays *d, double share)
+static void
+collect(struct load *l, int side)
 {
-	return d->n == 0 ? 0 : d->us[(size_t)(share * (double)(d->n - 1))];
+	struct heard *h = &l->heard[side];
+	size_t packets_n = l->end_seq - l->first_seq;
+
+	h->us = malloc(packets_n * l->calls_n * sizeof(*h->us));
+	if (h->us == NULL)
+		die("malloc");
+	for (uint32_t c = 0; c < l->calls_n; c++) {
+		for (size_t i = 0; i < packets_n; i++) {
+			if (l->call[c].delay_us[side][i] != NEVER)
+				h->us[h->n++] = l->call[c].delay_us[side][i];
+		}
+	}
+	qsort(h->us, h->n, sizeof(*h->us), compare);
+}
+
+static uint32_t
+percentile(const struct heard *h, double share)
+{
+	return h->n == 0 ? 0 : h->us[(size_t)(share * (double)(h->n - 1))];
 }
 
 static void
-print_delays(const char *name, struct delays *d)
+print_direction(const struct load *l, const char *name, const struct heard *h)
 {
-	qsort(d->us, d->n, sizeof(*d->us), compare);
-	printf(" %s_p50_us=%u %s_p99_us=%u %s_max_us=%u", name, percentile(d, 0.5), name,
-	    percentile(d, 0.99), name, percentile(d, 1));
+	size_t sent = (size_t)(l->end_seq - l->first_seq) * l->calls_n;
+
+	printf(" %s_sent=%zu %s_lost=%zu %s_min_us=%u %s_p50_us=%u %s_p99_us=%u %s_max_us=%u", name,
+	    sent, name, sent - h->n, name, percentile(h, 0), name, percentile(h, 0.5), name,
+	    percentile(h, 0.99), name, percentile(h, 1));
 }
 
 static void
 report(struct load *l)
 {
-	printf("calls=%u sent=%llu received=%llu lost=%llu duplicates=%llu strange=%llu "
-	       "send_failed=%llu",
-	    l->calls_n, (unsigned long long)l->sent, (unsigned long long)l->received,
-	    (unsigned long long)(l->sent - l->received), (unsigned long long)l->duplicates,
-	    (unsigned long long)l->strange, (unsigned long long)l->send_failed);
-	print_delays("in", &l->delay[0]);
-	print_delays("out", &l->delay[1]);
+	size_t sent = (size_t)(l->end_seq - l->first_seq) * l->calls_n * SIDES, received;
+
+	collect(l, 0);
+	collect(l, 1);
+	received = l->heard[0].n + l->heard[1].n;
+	printf("calls=%u sent=%zu received=%zu lost=%zu duplicates=%llu strange=%llu "
+	       "send_failed=%llu behind_us=%llu",
+	    l->calls_n, sent, received, sent - received, (unsigned long long)l->duplicates,
+	    (unsigned long long)l->strange, (unsigned long long)l->send_failed,
+	    (unsigned long long)(l->behind_ns / 1000));
+	print_direction(l, "in", &l->heard[0]);
+	print_direction(l, "out", &l->heard[1]);
 	printf("\n");
+}
+
+static void
+dump(const struct load *l, const char *path)
+{
+	struct dump head = { l->calls_n, l->end_seq - l->first_seq, l->begin_ns };
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL || fwrite(&head, sizeof(head), 1, f) != 1)
+		die(path);
+	for (int side = 0; side < SIDES; side++) {
+		for (uint32_t c = 0; c < l->calls_n; c++) {
+			if (fwrite(l->call[c].delay_us[side], sizeof(uint32_t), head.packets_n,
+				f) != head.packets_n)
+				die(path);
+		}
+	}
+	if (fclose(f) != 0)
+		die(path);
+}
+
+static int
+usage(void)
+{
+	fprintf(stderr,
+	    "usage: rtp_load [-d DRAIN_MS] [-o FILE] INSIDE OUTSIDE WARM_UP_S SECONDS "
+	    "< CALLS\n");
+	return 2;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct load l = { .calls_n = 0 };
-	uint64_t warm_up_s, seconds, until;
+	const char *dump_path = NULL;
+	uint64_t drain_ms = DRAIN_MS;
+	int option;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: rtp_load INSIDE OUTSIDE WARM_UP_S SECONDS < CALLS\n");
-		return 2;
+	while ((option = getopt(argc, argv, "d:o:")) != -1) {
+		if (option == 'd')
+			drain_ms = strtoull(optarg, NULL, 10);
+		else if (option == 'o')
+			dump_path = optarg;
+		else
+			return usage();
 	}
-	warm_up_s = strtoull(argv[3], NULL, 10);
-	seconds = strtoull(argv[4], NULL, 10);
-	l.seq_max = (uint32_t)((warm_up_s + seconds + 1) * 1000000000 / PERIOD_NS);
-	l.fd[0] = open_phone(argv[1]);
-	l.fd[1] = open_phone(argv[2]);
+	argv += optind;
+	if (argc - optind != 4)
+		return usage();
+	l.first_seq = (uint32_t)(strtoull(argv[2], NULL, 10) * PACKETS_PER_S);
+	l.end_seq = l.first_seq + (uint32_t)(strtoull(argv[3], NULL, 10) * PACKETS_PER_S);
+	l.seq_max = l.end_seq + (uint32_t)(drain_ms * PACKETS_PER_S / 1000);
+	l.fd[0] = open_phone(argv[0]);
+	l.fd[1] = open_phone(argv[1]);
 	read_calls(&l);
-	if (l.calls_n == 0)
-		return 2;
-	l.delays_max = (size_t)seconds * 51 * (l.calls_n + 1);
-	for (int side = 0; side < SIDES; side++)
-		l.delay[side].us = malloc(l.delays_max * sizeof(uint32_t));
-	l.begin_ns = now_ns(CLOCK_REALTIME) + warm_up_s * 1000000000;
-	l.end_ns = l.begin_ns + seconds * 1000000000;
-
-	speak(&l, warm_up_s + seconds);
-	puts("sent");
-	fflush(stdout);
-	for (until = now_ns(CLOCK_MONOTONIC) + DRAIN_NS; now_ns(CLOCK_MONOTONIC) < until;) {
-		usleep(1000);
-		receive(&l, 0);
-		receive(&l, 1);
-	}
+	if (l.calls_n == 0 || l.end_seq == l.first_seq || l.seq_max == l.end_seq)
+		return usage();
+	speak(&l);
 	report(&l);
+	if (dump_path != NULL)
+		dump(&l, dump_path);
 	return 0;
 }
