@@ -19,7 +19,7 @@
  * call's number, 4 bytes. No HTTP, no authentication, no numbering, no latching, no counters, no
  * recovery. What came in one turn of the loop leaves in one write, as a fair reference would do it.
  *
- *	tcp_shim listen|connect TCP_PORT CALLS AGENT_HOST AGENT_PORT PHONE_HOST PHONE_PORT
+ *	tcp_shim listen|connect [TCP_HOST:]TCP_PORT CALLS AGENT_HOST AGENT_PORT PHONE_HOST PHONE_PORT
  *
  * Call i has the UDP port AGENT_PORT + 2i and sends to PHONE_PORT. The phones of all calls share
  * an address: a relay tells its calls apart by its own ports. Prints "ready" when joined.
@@ -59,6 +59,18 @@ address(const char *host, unsigned port)
 	return a;
 }
 
+static struct sockaddr_in
+tcp_address(const char *where)
+{
+	const char *colon = strchr(where, ':');
+	char host[64];
+
+	if (colon == NULL)
+		return address("127.0.0.1", (unsigned)atoi(where));
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - where), where);
+	return address(host, (unsigned)atoi(colon + 1));
+}
+
 static void
 watch(const struct shim *s, int fd, uint32_t events, uint32_t id, int op)
 {
@@ -69,9 +81,9 @@ watch(const struct shim *s, int fd, uint32_t events, uint32_t id, int op)
 }
 
 static int
-join_tcp(bool listens, unsigned port)
+join_tcp(bool listens, const char *where)
 {
-	struct sockaddr_in a = address("127.0.0.1", port);
+	struct sockaddr_in a = tcp_address(where);
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0), accepted;
 
 	if (!listens) {
@@ -198,7 +210,7 @@ main(int argc, char **argv)
 
 	if (argc != 8) {
 		fprintf(stderr,
-		    "usage: tcp_shim listen|connect TCP_PORT CALLS "
+		    "usage: tcp_shim listen|connect [TCP_HOST:]TCP_PORT CALLS "
 		    "AGENT_HOST AGENT_PORT PHONE_HOST PHONE_PORT\n");
 		return 2;
 	}
@@ -211,7 +223,7 @@ main(int argc, char **argv)
 	s.out = malloc(OUT_MAX);
 	s.epoll = epoll_create1(0);
 	open_calls(&s, argv[4], (unsigned)atoi(argv[5]));
-	s.tcp = join_tcp(strcmp(argv[1], "listen") == 0, (unsigned)atoi(argv[2]));
+	s.tcp = join_tcp(strcmp(argv[1], "listen") == 0, argv[2]);
 	watch(&s, s.tcp, EPOLLIN, TCP_ID, EPOLL_CTL_ADD);
 	puts("ready");
 	fflush(stdout);
