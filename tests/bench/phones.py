@@ -154,7 +154,8 @@ class Phones:
     def __init__(self, caller, callee, domain="example.com"):
         self.caller, self.callee = caller, callee
         self.uri = f"sip:{callee.user}@{domain}"
-        self.calls = {}
+        self.calls = {}            # by Call-ID
+        self.dialled_n = 0
         self.callee_media = {}
         self.selector = selectors.DefaultSelector()
         self.selector.register(caller.socket, selectors.EVENT_READ, self.on_caller)
@@ -208,7 +209,8 @@ class Phones:
 
     def dial(self, number, timeout=120):
         """Where the phones of each call shall send: ("HOST:PORT" inside, outside)."""
-        new = [Call(len(self.calls) + i, self.uri) for i in range(number)]
+        new = [Call(self.dialled_n + i, self.uri) for i in range(number)]
+        self.dialled_n += number
         self.calls.update((call.id, call) for call in new)
 
         def invite(call):
@@ -217,10 +219,16 @@ class Phones:
         self.work(new, lambda call: call.answer is not None, invite, timeout)
         return [(call.answer.media(), self.callee_media[call.id]) for call in new]
 
-    def hang_up(self, timeout=120):
+    def last(self):
+        """The call that was dialled last."""
+        return list(self.calls.values())[-1]
+
+    def hang_up(self, timeout=120, only=None):
+        """Ends all calls that were answered, or only that one."""
         def bye(call):
             self.caller.request("BYE", contact_uri(call.answer),
                                 call.dialog(self.caller, "2 BYE"))
-        answered = [call for call in self.calls.values() if call.answer is not None]
-        self.work(answered, lambda call: call.ended, bye, timeout)
-        self.calls = {}
+        ending = [only] if only else [call for call in self.calls.values()
+                                      if call.answer is not None]
+        self.work(ending, lambda call: call.ended, bye, timeout)
+        self.calls = {key: call for key, call in self.calls.items() if call not in ending}
