@@ -18,8 +18,20 @@ tests_bench_sim_SOURCES = tests/bench/sim.c $(sim_sources)
 tests_bench_sim_LDADD = libmedia.a libtunnel.a liblog.a libbase.a $(OPENSSL_LIBS) $(ORTP_LIBS) $(EVENT_LIBS) -lm
 
 EXTRA_DIST += tests/bench/bench tests/bench/cores.py tests/bench/phones.py tests/bench/relays.py \
-	tests/bench/uac.xml tests/bench/uas.xml tests/bench/wan.py
+	tests/bench/uac.xml tests/bench/uas.xml tests/bench/wan.py tests/bench/quality \
+	tests/bench/quality_lab.py tests/bench/quality_names.py tests/bench/quality_plan.py \
+	tests/bench/quality_report.py tests/bench/quality_room.py tests/bench/quality_runs.py \
+	tests/bench/quality_stats.py tests/bench/quality_systems.py tests/bench/quality_verdicts.py
 
 bench: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
 	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/bench $(BENCH)
-.PHONY: bench
+
+# What a listener hears over a bad line: the whole matrix (hours; what is in QUALITY_OUT already is not
+# measured again), and the decisive cells (minutes). As root. QUALITY="--logs DIR" adds options.
+QUALITY_OUT = quality.jsonl
+bench-quality: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
+	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/quality --matrix all \
+		--out $(QUALITY_OUT) $(QUALITY)
+bench-quick: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
+	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/quality --quick $(QUALITY)
+.PHONY: bench bench-quality bench-quick
