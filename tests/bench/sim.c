@@ -33,8 +33,7 @@ struct options {
 struct cell {
 	const char *name;
 	unsigned calls;
-	double rtt_ms, loss; /* share */
-	uint64_t jitter_us, burst_us, burst_pause_us, rate_bps, queue_len;
+	struct line_set line;                           /* both ways; on is set */
 	void (*step)(struct sim *s, uint64_t since_us); /* every STEP_US after the warming up */
 	unsigned seconds;
 	bool black;
@@ -47,20 +46,6 @@ struct result {
 };
 
 /* -- One run -- */
-
-static void
-set_line(struct sim *s, const struct cell *c)
-{
-	sim_set_rtt(s, (uint64_t)(c->rtt_ms * 1e3));
-	sim_set_loss(s, c->loss);
-	sim_set_jitter(s, c->jitter_us);
-	s->line.burst_us = c->burst_us;
-	s->line.burst_pause_us = c->burst_pause_us;
-	for (int dir = 0; dir < 2; dir++) {
-		s->line.way[dir].rate_bps = c->rate_bps;
-		s->line.way[dir].queue_len = c->queue_len;
-	}
-}
 
 static void
 print_way(const struct tunnel_way *w)
@@ -79,8 +64,8 @@ trace(struct sim *s, const struct sim_voice *v, const struct cell *c, uint64_t s
 	tunnel_line(s->end[SIM_CLIENT].t, &client);
 	tunnel_line(s->end[SIM_SERVER].t, &server);
 	printf(
-	    "%7.1f s  rtt %3.0f loss %.3f  late %5.2f %%  srtt %5.1f %5.1f min %5.1f %5.1f%s%s  up",
-	    (double)since_us / 1e6, (double)s->line.way[0].delay_us / 500, s->line.way[0].loss,
+	    "%7.1f s  rtt %3.0f loss %.1f  late %5.2f %%  srtt %5.1f %5.1f min %5.1f %5.1f%s%s  up",
+	    (double)since_us / 1e6, 2 * s->line.set[0].delay_ms, s->line.set[0].loss_pct,
 	    100 * sim_voice_late(v, now - 1500 * CLOCK_MS, now - 500 * CLOCK_MS),
 	    (double)client.srtt_us / 1e3, (double)server.srtt_us / 1e3,
 	    (double)client.min_rtt_us / 1e3, (double)server.min_rtt_us / 1e3,
@@ -147,7 +132,7 @@ run(const struct options *o, const struct cell *c, enum mode mode)
 	for (int side = 0; side < 2 && o->connections != 0; side++)
 		cfg.end[side].connections = o->connections;
 	s = sim_new(&cfg);
-	set_line(s, c);
+	s->line.set[0] = s->line.set[1] = c->line;
 	sim_run(s, 2 * CLOCK_S);
 	v = sim_voice_new(s, c->calls, mode == MODE_UDP);
 	sim_run(s, WARM_US);
@@ -180,9 +165,9 @@ run_cell(const struct options *o, const struct cell *c)
 	printf(
 	    "%-9s %5u %4.0f %4.1f%% | %9.2f %7.2f %6.2f %4.0f | %12.2f %7.2f %7.2f %6.1f %6.2f %5.0f | "
 	    "%+.2f %5.1f %5.0f  %s",
-	    c->name, c->calls, c->rtt_ms, 100 * c->loss, 100 * u.r.late60, 100 * u.r.late100,
-	    u.r.mos, u.r.bytes, 100 * t.r.late60, 100 * t.r.late100, 100 * t.r.lost, t.r.p99_ms,
-	    t.r.mos, t.r.bytes, t.r.mos - u.r.mos, t.streams, t.over,
+	    c->name, c->calls, 2 * c->line.delay_ms, c->line.loss_pct, 100 * u.r.late60,
+	    100 * u.r.late100, u.r.mos, u.r.bytes, 100 * t.r.late60, 100 * t.r.late100,
+	    100 * t.r.lost, t.r.p99_ms, t.r.mos, t.r.bytes, t.r.mos - u.r.mos, t.streams, t.over,
 	    tunnel_redundancy_str(t.line.way[TUNNEL_UP].redundancy));
 	if (c->black)
 		printf("  voice again after %.0f ms (UDP %.0f)", t.recovery_ms, u.recovery_ms);
@@ -207,8 +192,9 @@ run_table(const struct options *o)
 				run_cell(o,
 				    &(struct cell){ .name = "random",
 					.calls = (unsigned)o->calls[i],
-					.rtt_ms = o->rtt[j],
-					.loss = o->loss[k] / 100,
+					.line = { .on = 1,
+					    .delay_ms = o->rtt[j] / 2,
+					    .loss_pct = o->loss[k] },
 					.seconds = seconds_for(o, (unsigned)o->calls[i]) });
 }
 
@@ -217,25 +203,29 @@ run_table(const struct options *o)
 static void
 step_flap(struct sim *s, uint64_t since_us)
 {
-	sim_set_loss(s, since_us / (5 * CLOCK_S) % 2 == 0 ? 0.03 : 0);
+	sim_set_loss(s, since_us / (5 * CLOCK_S) % 2 == 0 ? 3 : 0);
 }
 
 static void
 step_rtt(struct sim *s, uint64_t since_us)
 {
-	sim_set_rtt(s, since_us / (20 * CLOCK_S) % 2 == 0 ? 20 * CLOCK_MS : 160 * CLOCK_MS);
+	sim_set_rtt(s, since_us / (20 * CLOCK_S) % 2 == 0 ? 20 : 160);
 }
 
+#define LINE(...) .line = { .on = 1, __VA_ARGS__ }
 static const struct cell scenarios[] = {
-	{ .name = "burst20", .rtt_ms = 80, .burst_us = 20000, .burst_pause_us = 2000000 },
-	{ .name = "burst60", .rtt_ms = 80, .burst_us = 60000, .burst_pause_us = 6000000 },
-	{ .name = "burst120", .rtt_ms = 80, .burst_us = 120000, .burst_pause_us = 12000000 },
-	{ .name = "narrow", .rtt_ms = 40, .loss = 0.01, .rate_bps = 1720000, .queue_len = 43000 },
-	{ .name = "black", .rtt_ms = 40, .black = true },
-	{ .name = "flap", .rtt_ms = 80, .step = step_flap },
-	{ .name = "rttstep", .rtt_ms = 20, .loss = 0.01, .step = step_rtt },
-	{ .name = "jitter", .rtt_ms = 80, .loss = 0.01, .jitter_us = 30000 },
+	{ .name = "burst20", LINE(.delay_ms = 40, .burst_ms = 20, .burst_every_ms = 2000) },
+	{ .name = "burst60", LINE(.delay_ms = 40, .burst_ms = 60, .burst_every_ms = 6000) },
+	{ .name = "burst120", LINE(.delay_ms = 40, .burst_ms = 120, .burst_every_ms = 12000) },
+	{ .name = "narrow",
+	    LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = 1720, .queue_ms = 100) },
+	{ .name = "deep", LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = 1720, .queue_ms = 500) },
+	{ .name = "black", LINE(.delay_ms = 20), .black = true },
+	{ .name = "flap", LINE(.delay_ms = 40), .step = step_flap },
+	{ .name = "rttstep", LINE(.delay_ms = 10, .loss_pct = 1), .step = step_rtt },
+	{ .name = "jitter", LINE(.delay_ms = 40, .loss_pct = 1, .jitter_ms = 30) },
 };
+#undef LINE
 
 static bool
 named(const char *list, const char *name)
@@ -259,7 +249,7 @@ run_scenarios(const struct options *o)
 			continue;
 		c.calls = o->calls_n == 1 ? (unsigned)o->calls[0] : 20;
 		if (o->rtt_n == 1)
-			c.rtt_ms = o->rtt[0];
+			c.line.delay_ms = o->rtt[0] / 2;
 		c.seconds = o->seconds != 0 ? o->seconds : 120;
 		run_cell(o, &c);
 	}
@@ -275,7 +265,7 @@ usage(FILE *f)
 	    "  --calls LIST     of the table (1,20,200); one number: of the scenarios too (20)\n"
 	    "  --rtt LIST       ms (20,80,160)\n"
 	    "  --loss LIST      percent (0,0.5,1,2,5)\n"
-	    "  --only LIST      table, burst20, burst60, burst120, narrow, black, flap, rttstep, jitter\n"
+	    "  --only LIST      table, burst20, burst60, burst120, narrow, deep, black, flap, rttstep, jitter\n"
 	    "  --seconds N      simulated, of each cell\n"
 	    "  --connections N  at most; the tunnel's default\n"
 	    "  --proxy-max N    requests that a proxy lets through at a time\n"

@@ -132,7 +132,7 @@ sim_new(const struct sim_cfg *cfg)
 	s->cfg = *cfg;
 	sim_clock_init(&s->clock, cfg->seed);
 	sim_line_init(&s->line, &s->clock);
-	sim_set_rtt(s, 40 * CLOCK_MS);
+	sim_set_rtt(s, 40);
 	for (int side = 0; side < 2; side++) {
 		struct tunnel_cfg tc = cfg->end[side];
 
@@ -239,25 +239,29 @@ sim_busy(struct sim *s, bool busy)
 }
 
 void
-sim_set_rtt(struct sim *s, uint64_t rtt_us)
+sim_set_rtt(struct sim *s, double rtt_ms)
 {
-	s->line.way[0].delay_us = s->line.way[1].delay_us = rtt_us / 2;
+	s->line.set[0].delay_ms = s->line.set[1].delay_ms = rtt_ms / 2;
 }
 
 void
-sim_set_loss(struct sim *s, double loss)
+sim_set_loss(struct sim *s, double percent)
 {
-	s->line.way[0].loss = s->line.way[1].loss = loss;
+	s->line.set[0].loss_pct = s->line.set[1].loss_pct = percent;
 }
 
-void
-sim_set_jitter(struct sim *s, uint64_t jitter_us)
+static void
+on_light(void *obj, uint64_t a, uint64_t b)
 {
-	s->line.way[0].jitter_us = s->line.way[1].jitter_us = jitter_us;
+	struct sim *s = obj;
+
+	(void)a, (void)b;
+	s->line.set[0].on = s->line.set[1].on = 1;
 }
 
 void
 sim_black(struct sim *s, uint64_t us)
 {
-	s->line.way[0].black_until_us = s->line.way[1].black_until_us = sim_now_us(s) + us;
+	s->line.set[0].on = s->line.set[1].on = 0;
+	sim_at(&s->clock, sim_now_us(s) + us, on_light, s, 0, 0);
 }

@@ -78,10 +78,9 @@ void sim_busy(struct sim *s, bool busy); /* both ends know of a call, or of none
 /* Cuts every connection that there is: both ends learn of it within 100 ms. */
 void sim_cut_all(struct sim *s);
 
-/* Both ways: the delay of half the round trip; the loss; nothing passes for `us` from now on. */
-void sim_set_rtt(struct sim *s, uint64_t rtt_us);
-void sim_set_loss(struct sim *s, double loss);
-void sim_set_jitter(struct sim *s, uint64_t jitter_us);
-void sim_black(struct sim *s, uint64_t us);
+/* Both ways; what else the line can do is in s->line.set. */
+void sim_set_rtt(struct sim *s, double rtt_ms);
+void sim_set_loss(struct sim *s, double percent);
+void sim_black(struct sim *s, uint64_t us); /* nothing passes for so long from now on */
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/support/sim_line.h"
 
-#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -87,69 +88,41 @@ sim_step(struct sim_clock *c)
 void
 sim_line_init(struct sim_line *l, struct sim_clock *c)
 {
-	*l = (struct sim_line){ .clock = c };
-}
-
-static bool
-in_burst(struct sim_line *l)
-{
-	uint64_t now = l->clock->now_us;
-
-	if (l->burst_pause_us == 0) {
-		l->burst_at_us = l->burst_end_us = 0;
-		return false;
+	l->clock = c;
+	for (int way = 0; way < 2; way++) {
+		line_init(&l->way[way], sim_random(c, UINT64_MAX));
+		l->set[way] = l->way[way].set;
+		l->facts[way] = (struct sim_way_facts){ 0 };
 	}
-	while (now >= l->burst_end_us) {
-		double wait = -log(1 - sim_uniform(l->clock)) * (double)l->burst_pause_us;
-		uint64_t from = l->burst_end_us == 0 ? now : l->burst_end_us;
-
-		l->burst_at_us = from + (uint64_t)wait;
-		l->burst_end_us = l->burst_at_us + l->burst_us;
-	}
-	return now >= l->burst_at_us;
-}
-
-static bool
-lost(struct sim_line *l, const struct sim_way *w)
-{
-	bool burst = in_burst(l), unlucky = sim_uniform(l->clock) < w->loss;
-
-	return burst || unlucky || l->clock->now_us < w->black_until_us;
-}
-
-/* When the bottleneck has sent it; CLOCK_NEVER: the queue is full. */
-static uint64_t
-queue(struct sim_line *l, int way, size_t len)
-{
-	const struct sim_way *w = &l->way[way];
-	uint64_t now = l->clock->now_us, start;
-
-	if (w->rate_bps == 0)
-		return now;
-	start = l->free_us[way] > now ? l->free_us[way] : now;
-	if (w->queue_len != 0 && (start - now) * w->rate_bps / 8000000 + len > w->queue_len)
-		return CLOCK_NEVER;
-	l->free_us[way] = start + len * 8000000 / w->rate_bps;
-	return l->free_us[way];
 }
 
 uint64_t
 sim_line_pass(struct sim_line *l, int way, size_t len)
 {
-	const struct sim_way *w = &l->way[way];
 	struct sim_way_facts *f = &l->facts[way];
-	uint64_t out_us = queue(l, way, len);
+	struct line *line = &l->way[way];
+	int64_t now_ns = (int64_t)l->clock->now_us * 1000, at_ns;
+	const char *error = NULL;
 
+	if (memcmp(&l->set[way], &line->set, sizeof(line->set)) != 0)
+		error = line_change(line, &l->set[way], now_ns);
+	if (error != NULL) {
+		fprintf(stderr, "sim_line: %s\n", error);
+		abort();
+	}
 	f->packets++;
 	f->bytes += len;
-	if (out_us == CLOCK_NEVER) {
+	switch (line_offer(line, len, now_ns, &at_ns)) {
+	case LINE_PASSES:
+		return (uint64_t)at_ns / 1000;
+	case LINE_QUEUE:
 		f->dropped++;
-		return CLOCK_NEVER;
-	}
-	if (lost(l, w)) {
+		break;
+	case LINE_LOST:
+	case LINE_BURST:
+	case LINE_OFF:
 		f->lost++;
-		return CLOCK_NEVER;
+		break;
 	}
-	return out_us + w->delay_us +
-	    (w->jitter_us == 0 ? 0 : sim_random(l->clock, w->jitter_us + 1));
+	return CLOCK_NEVER;
 }

@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/bench/wan_line.h"
+
 /*
- * A simulated line between two networks, under a fake clock, and the heap of events that all of the
- * simulation runs by. Each direction has a bottleneck (rate, drop-tail queue), a delay, jitter,
- * random loss, bursts in which everything is lost, and black-outs. All of `struct sim_way` and
- * the bursts may be changed at any time; packets that are on the way keep the arrival that they were given.
+ * The line of the bench's WAN emulator (tests/bench/wan_line.h), both ways, under a fake clock, and
+ * the heap of events that all of the simulation runs by.
  */
 
 /* -- Events -- */
@@ -49,16 +49,6 @@ double sim_uniform(struct sim_clock *c);              /* [0, 1) */
 
 /* -- The line -- */
 
-struct sim_way {
-	uint64_t delay_us;  /* one way */
-	uint64_t jitter_us; /* 0 .. jitter_us more for each packet, uniformly */
-	double loss;        /* 0 .. 1 for each packet */
-	uint64_t rate_bps;  /* bits a second; 0 = no limit */
-	uint64_t
-	    queue_len; /* bytes before the bottleneck, then packets are dropped; 0 = no limit */
-	uint64_t black_until_us; /* nothing passes until then */
-};
-
 struct sim_way_facts {
 	uint64_t packets, bytes; /* handed to the line, lost or not; IP headers included */
 	uint64_t lost, dropped;  /* at random, in bursts and black-outs; at the full queue */
@@ -66,19 +56,17 @@ struct sim_way_facts {
 
 struct sim_line {
 	struct sim_clock *clock;
-	struct sim_way way[2]; /* 0 up, 1 down: enum tunnel_dir */
+	struct line_set set[2]; /* 0 up, 1 down: enum tunnel_dir. Change it at any time. */
+	struct line way[2];
 	struct sim_way_facts facts[2];
-	uint64_t free_us[2]; /* when the bottleneck has sent all that is queued */
-	/* Bursts hit both ways alike: all is lost for so long, with such a pause (mean, exponential). */
-	uint64_t burst_us, burst_pause_us; /* pause 0 = no bursts */
-	uint64_t burst_at_us, burst_end_us;
 };
 
+/* A line that loses nothing and delays nothing. */
 void sim_line_init(struct sim_line *l, struct sim_clock *c);
 
 /*
  * A packet of `len` bytes, IP header included, is sent now. Its arrival; CLOCK_NEVER when it is
- * lost. Jitter may change the order of packets: who needs order keeps it by the last arrival.
+ * lost.
  */
 uint64_t sim_line_pass(struct sim_line *l, int way, size_t len);
 

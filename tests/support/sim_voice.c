@@ -138,7 +138,7 @@ send_packet(struct sim_voice *v, uint32_t call, int dir)
 {
 	struct voice_way *w = &v->way[dir];
 	struct voice_packet p = { .sent_us = sim_now_us(v->sim),
-		.line_us = v->sim->line.way[dir].delay_us,
+		.line_us = (uint64_t)(v->sim->line.set[dir].delay_ms * 1e3),
 		.number = (uint32_t)w->next_number++,
 		.judged = v->judging };
 	int side = dir == TUNNEL_UP ? SIM_CLIENT : SIM_SERVER;
@@ -341,6 +341,7 @@ sim_voice_recovery_us(const struct sim_voice *v, uint64_t since_us)
 	for (uint64_t i = (since_us + SLOT_US - 1) / SLOT_US; i + HEARD_SLOTS <= now; i++)
 		if (slots_late(v, i, i + 1) <= 1 - HEARD_SHARE &&
 		    slots_late(v, i, i + HEARD_SLOTS) <= 1 - HEARD_SHARE)
-			return i * SLOT_US - since_us + v->sim->line.way[0].delay_us;
+			return i * SLOT_US - since_us +
+			    (uint64_t)(v->sim->line.set[0].delay_ms * 1e3);
 	return CLOCK_NEVER;
 }

@@ -2,6 +2,7 @@
 # Two tunnels over simulated TCP; see tests/support/sim.h.
 sim_sources = tests/support/sim.c tests/support/sim.h \
 	tests/support/sim_line.c tests/support/sim_line.h \
+	tests/bench/wan_line.c tests/bench/wan_line.h \
 	tests/support/sim_stream.c tests/support/sim_stream.h \
 	tests/support/sim_tcp.c tests/support/sim_tcp.h tests/support/sim_tcp_impl.h \
 	tests/support/sim_tcp_sender.c \
@@ -13,3 +14,5 @@ unit_tests += tests/unit/test_control tests/unit/test_handshake tests/unit/test_
 	tests/unit/test_tunnel_alone tests/unit/test_tunnel_frame tests/unit/test_tunnel_harm
 tests_unit_test_tunnel_SOURCES = tests/unit/test_tunnel.c $(lossy_link)
 tests_unit_test_tunnel_harm_SOURCES = tests/unit/test_tunnel_harm.c $(lossy_link)
+unit_tests += tests/unit/test_sim
+tests_unit_test_sim_SOURCES = tests/unit/test_sim.c $(sim_sources)
