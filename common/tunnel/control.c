@@ -242,6 +242,9 @@ get_payload(struct wire_read *r, struct control *c)
 		c->u.leg_source.rtcp = get_bool(r);
 		c->u.leg_source.source = get_set_addr(r);
 		break;
+	case CONTROL_BANDWIDTH:
+		c->u.bandwidth.max_kbit = (uint32_t)get_uint(r, UINT32_MAX);
+		break;
 	}
 }
 
@@ -251,7 +254,7 @@ control_decode(uint8_t type, const uint8_t *in, size_t n, struct control *out)
 	struct wire_read r = wire_reader(in, n);
 	struct control c = { .type = (enum control_type)type };
 
-	if (type < CONTROL_AGENT || type > CONTROL_LEG_SOURCE)
+	if (type < CONTROL_AGENT || type > CONTROL_BANDWIDTH || type == 12)
 		return ERR_UNSUPPORTED;
 	if (n > CONTROL_MAX)
 		return ERR_MALFORMED;
@@ -415,6 +418,9 @@ put_payload(struct wire_write *w, const struct control *c)
 		wire_put_varint(w, c->u.leg_source.leg);
 		wire_put_u8(w, c->u.leg_source.rtcp);
 		put_addr(w, &c->u.leg_source.source);
+		break;
+	case CONTROL_BANDWIDTH:
+		wire_put_varint(w, c->u.bandwidth.max_kbit);
 		break;
 	}
 }

@@ -30,6 +30,7 @@ enum control_type {
 	CONTROL_LEG_CLOSE,  /* down */
 	CONTROL_LEG_FAILED, /* up: the ports of this leg cannot be opened */
 	CONTROL_LEG_SOURCE, /* up: the phone's real media address differs from what was taught */
+	CONTROL_BANDWIDTH = 13, /* both: what the sender's administrator allows the tunnel */
 };
 
 #define CONTROL_MAX 65900 /* longest payload (one SIP message and its flow) */
@@ -127,6 +128,10 @@ struct control_leg_source {
 	struct addr source;
 };
 
+struct control_bandwidth { /* a session begins with 0 on both sides; the smaller one counts */
+	uint32_t max_kbit; /* of IP traffic, each way; 0 = no cap */
+};
+
 /* A decoded control message: `type` tells the member. */
 struct control {
 	enum control_type type;
@@ -142,6 +147,7 @@ struct control {
 		struct control_leg_close leg_close;
 		struct control_leg_failed leg_failed;
 		struct control_leg_source leg_source;
+		struct control_bandwidth bandwidth;
 	} u;
 };
 

@@ -244,6 +244,11 @@ the_short_messages_travel(void **state)
 	assert_true(d.u.sync.begin);
 	assert_int_equal(d.u.sync.grace_s, 300);
 
+	c = (struct control){ .type = CONTROL_BANDWIDTH };
+	c.u.bandwidth.max_kbit = 100000000;
+	there_and_back(&c, 0, &d);
+	assert_int_equal(d.u.bandwidth.max_kbit, 100000000);
+
 	c = (struct control){ .type = CONTROL_CALL_END };
 	c.u.call_end.call = 70000;
 	there_and_back(&c, 0, &d);
@@ -294,7 +299,8 @@ types_of_a_newer_peer_are_unsupported_not_malformed(void **state)
 {
 	(void)state;
 	assert_int_equal(decode_copy(0, NULL, 0), ERR_UNSUPPORTED);
-	assert_int_equal(decode_copy(CONTROL_LEG_SOURCE + 1, NULL, 0), ERR_UNSUPPORTED);
+	assert_int_equal(decode_copy(CONTROL_BANDWIDTH + 1, NULL, 0), ERR_UNSUPPORTED);
+	assert_int_equal(decode_copy(12, NULL, 0), ERR_UNSUPPORTED);
 	assert_int_equal(decode_copy(255, NULL, 0), ERR_UNSUPPORTED);
 }
 
@@ -325,6 +331,7 @@ values_outside_their_range_are_malformed(void **state)
 		{ "port 0", CONTROL_LEG, "\1\1\0\0\0\0\0\0\0\0\0", 11 },
 		{ "unknown flag", CONTROL_LEG, "\1\1\0\0\0\2\0\0\0\x8\0", 11 },
 		{ "nine listeners", CONTROL_AGENT, "\0\x9", 2 },
+		{ "bandwidth beyond 32 bits", CONTROL_BANDWIDTH, "\x80\x80\x80\x80\x10", 5 },
 		{ "ports upside down", CONTROL_AGENT, "\0\0\4\1\2\3\4\0\0\0\3\0\2\0", 14 },
 	};
 
