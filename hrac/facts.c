@@ -35,6 +35,20 @@ tunnel(struct hrac *h)
 	    .last_error_wall_s = f.last_error_wall_s });
 }
 
+/* HRAS alone knows how many calls there is room for, and refuses. */
+static json_t *
+tunnel_with_room(struct hrac *h)
+{
+	json_t *row = tunnel(h);
+
+	json_object_set_new(row, "room",
+	    shape_room(&(struct shape_room){ .calls = taught_calls_n(h->taught),
+		.bandwidth_max_kbit = line_bandwidth_max(h),
+		.up_kbit = h->room.kbit[TUNNEL_UP],
+		.down_kbit = h->room.kbit[TUNNEL_DOWN] }));
+	return row;
+}
+
 static json_t *
 on_status(void *arg)
 {
@@ -42,7 +56,8 @@ on_status(void *arg)
 
 	return json_pack("{s:s, s:s, s:I, s:[o], s:i, s:i}", "role", "hrac", "version",
 	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
-	    "tunnels", tunnel(h), "calls", (int)taught_calls_n(h->taught), "registrations", 0);
+	    "tunnels", tunnel_with_room(h), "calls", (int)taught_calls_n(h->taught),
+	    "registrations", 0);
 }
 
 static struct shape_direction

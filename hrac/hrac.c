@@ -238,6 +238,8 @@ on_control(struct hrac *h, const struct control *c)
 	case CONTROL_LEG_CLOSE:
 		taught_leg_close(h->taught, c->u.leg_close.leg);
 		return 0;
+	case CONTROL_BANDWIDTH:
+		return line_heard(h, &c->u.bandwidth);
 	default:
 		return ERR_UNSUPPORTED; /* what only HRAC says */
 	}
@@ -328,6 +330,7 @@ on_session(void *arg, const struct tunnel_grant *grant, bool new_to_uplink)
 		end_calls(h, "HRAS has restarted");
 	h->boot = grant->boot;
 	introduce(h);
+	line_begin(h);
 }
 
 static void
@@ -457,6 +460,7 @@ hrac_start(struct event_base *base, void *conf, void **state)
 	h->turn = turn_new(base, h->timers, on_turn_end, h);
 	timer_init(&h->gone, on_gone, h);
 	timer_init(&h->quiet, on_quiet, h);
+	line_init(h);
 	log_set_level(h->conf->log_level);
 	config_warn_hrac(h->conf);
 	if ((err = start_all(h)) != 0) {
@@ -547,6 +551,7 @@ hrac_reload(void *state, void *conf)
 		return;
 	}
 	log_set_level(h->conf->log_level);
+	line_reload(h, old);
 	config_free_hrac(old);
 	log_info(COMPONENT, "configuration read again%s", renew ? ", tunnel opened anew" : "");
 	turn_soon(h->turn);

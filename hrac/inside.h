@@ -8,12 +8,14 @@
 #include "base/timers.h"
 #include "base/turn.h"
 #include "config/config.h"
+#include "hrac/line.h"
 #include "hrac/outage.h"
 #include "hrac/taught.h"
 #include "hrac/uplink.h"
 #include "media/media.h"
 #include "sip/transport.h"
 #include "status/status.h"
+#include "vcit/room.h"
 
 struct event_base;
 
@@ -29,12 +31,15 @@ struct hrac {
 	struct status *status;
 	struct timers *timers;
 	struct turn *turn;
-	struct timer gone;  /* the tunnel is down for good when it runs */
-	struct timer quiet; /* an INVITE that led to no call no longer makes us busy */
+	struct timer gone;     /* the tunnel is down for good when it runs */
+	struct timer metering; /* how the tunnel does */
+	struct timer quiet;    /* an INVITE that led to no call no longer makes us busy */
 	uint64_t started_us;
 	uint64_t control_malformed, legs_refused;
 	uint64_t boot;       /* of the HRAS that taught us; 0 = none yet */
 	uint32_t grace_s;    /* as HRAS told */
+	uint32_t told_kbit;  /* HRAS's bandwidth_max for us, told in this session; 0 = none */
+	struct room room;    /* of the tunnel; only what is measured */
 	uint8_t *busy_ports; /* bitmap of the even ports that others hold */
 	size_t busy_ports_len;
 };

@@ -5,6 +5,7 @@ libhrac_a_SOURCES = \
 	hrac/facts.c \
 	hrac/hrac.c hrac/hrac.h \
 	hrac/inside.h \
+	hrac/line.c hrac/line.h \
 	hrac/outage.c hrac/outage.h \
 	hrac/taught.c hrac/taught.h
 libuplink_a_SOURCES = \

@@ -315,6 +315,12 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->session = tunnel_grant(u->tunnel)->session;
 }
 
+const struct tunnel *
+uplink_tunnel(const struct uplink *u)
+{
+	return u->tunnel;
+}
+
 struct metric_set
 uplink_metrics(struct uplink *u)
 {

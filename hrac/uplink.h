@@ -97,6 +97,10 @@ struct uplink_facts {
 };
 void uplink_facts(const struct uplink *u, struct uplink_facts *out);
 
+/* The tunnel of its session, for its facts (tunnel_stats, tunnel_line); NULL = there is none now.
+ * Borrowed until the next turn of the loop. */
+const struct tunnel *uplink_tunnel(const struct uplink *u);
+
 /*
  * Counters of the uplink and of all its sessions together, for the status page; the values are
  * brought up to date by this call and once a second. Borrowed while the uplink lives.

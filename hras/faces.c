@@ -163,6 +163,26 @@ on_call_end(void *arg, uint32_t face, uint32_t call)
 }
 
 static void
+tell_bandwidth(struct hras *h, struct face *face)
+{
+	const struct config_agent *agent = config_find_agent(h->conf, face->name);
+	struct control c = { .type = CONTROL_BANDWIDTH,
+		.u.bandwidth = { config_bandwidth_max(h->conf, agent) } };
+
+	if (c.u.bandwidth.max_kbit == face->told_kbit)
+		return;
+	if (send_control(h, face, &c) == 0)
+		face->told_kbit = c.u.bandwidth.max_kbit;
+}
+
+void
+faces_reload(struct hras *h)
+{
+	for (size_t i = 0; i < h->faces.n; i++)
+		tell_bandwidth(h, h->faces.face[i]);
+}
+
+static void
 on_busy(void *arg, uint32_t number, bool busy)
 {
 	struct hras *h = arg;
@@ -174,6 +194,46 @@ on_busy(void *arg, uint32_t number, bool busy)
 
 const struct vcit_handlers faces_vcit_handlers = { on_leg, on_leg_close, on_call, on_call_end,
 	on_busy };
+
+/* -- The room in its tunnel -- */
+
+uint32_t
+faces_bandwidth_max(const struct hras *h, const struct face *face)
+{
+	const struct config_agent *agent = config_find_agent(h->conf, face->name);
+
+	return config_smaller_cap(config_bandwidth_max(h->conf, agent), face->bandwidth_kbit);
+}
+
+/* A direction is congested when the end that writes it says so; we read up, and write down. */
+static void
+sample(struct hras *h, const struct face *face, uint64_t now_us)
+{
+	const struct tunnel *t = face->agent != NULL ? gateway_agent_tunnel(face->agent) : NULL;
+	struct room_sample s = { .cap_kbit = faces_bandwidth_max(h, face) };
+	const struct tunnel_stats *stats;
+	struct tunnel_line line;
+
+	if (t != NULL) {
+		stats = tunnel_stats(t);
+		tunnel_line(t, &line);
+		s.session = tunnel_grant(t)->session;
+		s.bytes[TUNNEL_UP] = stats->bytes_received;
+		s.bytes[TUNNEL_DOWN] = stats->bytes_sent;
+		s.batches[TUNNEL_UP] = stats->batches_received;
+		s.batches[TUNNEL_DOWN] = stats->batches_sent;
+		for (int dir = 0; dir < 2; dir++)
+			s.congested[dir] = line.way[dir].congested;
+	}
+	vcit_room_sample(h->vcit, face->number, &s, now_us);
+}
+
+void
+faces_sample(struct hras *h, uint64_t now_us)
+{
+	for (size_t i = 0; i < h->faces.n; i++)
+		sample(h, h->faces.face[i], now_us);
+}
 
 /* -- From an agent -- */
 
@@ -205,6 +265,8 @@ take_agent(struct hras *h, struct face *face, const struct control_agent *a)
 	sync_agent(h, face, true);
 	vcit_agent_up(h->vcit, face->number, &media, clock_us());
 	sync_agent(h, face, false);
+	tell_bandwidth(h, face);
+	sample(h, face, clock_us());
 	return 0;
 }
 
@@ -245,6 +307,10 @@ take(struct hras *h, struct face *face, const struct control *c)
 		return 0; /* a connection is named by number: one that is gone is opened anew */
 	case CONTROL_LEG_FAILED:
 		vcit_leg_failed(h->vcit, face->number, failed->leg, failed->port, clock_us());
+		return 0;
+	case CONTROL_BANDWIDTH:
+		face->bandwidth_kbit = c->u.bandwidth.max_kbit;
+		sample(h, face, clock_us());
 		return 0;
 	case CONTROL_LEG_SOURCE:
 		vcit_leg_source(h->vcit, face->number, source->leg, source->rtcp, &source->source);
@@ -311,6 +377,7 @@ on_session(void *arg, struct gateway_agent *a, bool fresh)
 	}
 	face->agent = a;
 	face->known = false;
+	face->bandwidth_kbit = face->told_kbit = 0;
 	turn_soon(h->turn);
 }
 

@@ -25,6 +25,8 @@ struct face {
 	char *name;
 	struct gateway_agent *agent; /* NULL while away for good */
 	bool known;                  /* its CONTROL_AGENT came in this session */
+	uint32_t bandwidth_kbit; /* its own bandwidth_max, as it told in this session; 0 = none */
+	uint32_t told_kbit;      /* what it was told of ours in this session */
 	struct sip_listener listen[SIP_LISTEN_MAX];
 	size_t listen_n;
 };
@@ -50,6 +52,15 @@ int faces_send_sip(struct hras *h, const struct sip_flow *to, uint64_t tag, cons
 /* A packet to the leg of an inside face. */
 void faces_send_media(struct hras *h, uint32_t face, uint32_t channel, const uint8_t *data,
     size_t n);
+
+/* What caps its tunnel, kbit/s each way, by all that was configured at both ends; 0 = nothing. */
+uint32_t faces_bandwidth_max(const struct hras *h, const struct face *face);
+
+/* Once a second: the call table hears how the tunnels do. */
+void faces_sample(struct hras *h, uint64_t now_us);
+
+/* The configuration changed: agents are told what they must know of it. */
+void faces_reload(struct hras *h);
 
 struct metric_set faces_metrics(const struct faces *f);
 

@@ -33,11 +33,28 @@ tunnel(const struct gateway_facts *f)
 	    .last_error_wall_s = f->last_error_wall_s });
 }
 
+/* What its tunnel has for calls; null while the agent is not there. */
+static json_t *
+room(struct hras *h, const struct gateway_agent *a)
+{
+	const struct face *face = a != NULL ? gateway_agent_user(a) : NULL;
+	struct vcit_room r;
+
+	if (face == NULL || !vcit_room_view(h->vcit, face->number, &r))
+		return json_null();
+	return shape_room(&(struct shape_room){ .calls = r.calls,
+	    .calls_max = r.calls_max,
+	    .bandwidth_max_kbit = r.cap_kbit,
+	    .up_kbit = r.kbit[TUNNEL_UP],
+	    .down_kbit = r.kbit[TUNNEL_DOWN],
+	    .refused = r.refused });
+}
+
 /* Every agent of the configuration has a row, also the one that never came. */
 static json_t *
 tunnels(struct hras *h)
 {
-	json_t *array = json_array();
+	json_t *array = json_array(), *row;
 
 	for (size_t i = 0; i < h->conf->agents_n; i++) {
 		const char *name = h->conf->agents[i].name;
@@ -46,7 +63,9 @@ tunnels(struct hras *h)
 
 		if (a != NULL)
 			gateway_agent_facts(a, &f);
-		json_array_append_new(array, tunnel(&f));
+		row = tunnel(&f);
+		json_object_set_new(row, "room", room(h, a));
+		json_array_append_new(array, row);
 	}
 	return array;
 }

@@ -405,6 +405,12 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->session = a->session;
 }
 
+const struct tunnel *
+gateway_agent_tunnel(const struct gateway_agent *a)
+{
+	return a->tunnel;
+}
+
 struct metric_set
 gateway_metrics(struct gateway *g)
 {

@@ -122,6 +122,10 @@ struct gateway_facts {
 };
 void gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out);
 
+/* The tunnel of its session, for its facts (tunnel_stats, tunnel_line); NULL = there is none now.
+ * Borrowed until the next turn of the loop. */
+const struct tunnel *gateway_agent_tunnel(const struct gateway_agent *a);
+
 /*
  * Counters of the gateway and of all sessions together; brought up to date by this call and once
  * a second. Borrowed while the gateway lives.

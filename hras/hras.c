@@ -124,6 +124,17 @@ on_branch_failed(void *arg, const struct sip_msg *request, uint64_t branch)
 	vcit_branch_failed(h->vcit, request, branch, clock_us());
 }
 
+/* -- Room -- */
+
+static void
+on_sampling(void *arg, uint64_t now_us)
+{
+	struct hras *h = arg;
+
+	faces_sample(h, now_us);
+	timer_set(h->timers, &h->sampling, now_us + CLOCK_S);
+}
+
 /* -- Media -- */
 
 static void
@@ -295,6 +306,7 @@ start_all(struct hras *h)
 	if ((err = start_media(h)) != 0 || (err = start_transport(h)) != 0 ||
 	    (err = start_server(h)) != 0 || (err = start_gateway(h)) != 0)
 		return err;
+	timer_set(h->timers, &h->sampling, clock_us() + CLOCK_S);
 	turn_soon(h->turn);
 	if (addr_is_set(&c->status.listen))
 		return status_new(h->base, &c->status.listen, &hras_facts, h, &h->status);
@@ -313,6 +325,7 @@ hras_start(struct event_base *base, void *conf, void **state)
 	h->timers = timers_new();
 	h->turn = turn_new(base, h->timers, on_turn_end, h);
 	timer_init(&h->failing, on_failing, h);
+	timer_init(&h->sampling, on_sampling, h);
 	log_set_level(h->conf->log_level);
 	config_warn_hras(h->conf);
 	if ((err = start_all(h)) != 0) {
@@ -384,8 +397,8 @@ hras_reload(void *state, void *conf)
 
 	if (!same_sockets(old, conf) || !same_limits(old, conf)) {
 		log_error(COMPONENT,
-		    "only domains, agent, user, auth, internal_calls and log_level change without "
-		    "a restart: the new configuration is not taken");
+		    "only domains, agent, user, auth, internal_calls, bandwidth_max and log_level "
+		    "change without a restart: the new configuration is not taken");
 		config_free_hras(conf);
 		return;
 	}
@@ -397,6 +410,7 @@ hras_reload(void *state, void *conf)
 	sip_server_reload(h->server, &cfg);
 	mem_free(users);
 	gateway_recheck(h->gateway);
+	faces_reload(h);
 	config_free_hras(old);
 	log_info(COMPONENT, "configuration read again");
 	turn_soon(h->turn);

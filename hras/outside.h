@@ -39,7 +39,8 @@ struct hras {
 	struct status *status;
 	struct timers *timers;
 	struct turn *turn;
-	struct timer failing; /* set while `failed` is not empty */
+	struct timer sampling; /* how the tunnels do */
+	struct timer failing;  /* set while `failed` is not empty */
 	struct failed_send *failed;
 	struct faces faces;
 	uint64_t started_us;

@@ -286,11 +286,8 @@ config_warn_hras(const struct config_hras *c)
 uint32_t
 config_bandwidth_max(const struct config_hras *c, const struct config_agent *a)
 {
-	uint32_t all = c->tunnel.bandwidth_max_kbit, own = a != NULL ? a->bandwidth_max_kbit : 0;
-
-	if (all == 0 || own == 0)
-		return all + own;
-	return own < all ? own : all;
+	return config_smaller_cap(c->tunnel.bandwidth_max_kbit,
+	    a != NULL ? a->bandwidth_max_kbit : 0);
 }
 
 static int

@@ -120,6 +120,15 @@ void config_free_hras(struct config_hras *c);
 void config_warn_hrac(const struct config_hrac *c);
 void config_warn_hras(const struct config_hras *c);
 
+/* Of two caps the smaller; 0 is none. */
+static inline uint32_t
+config_smaller_cap(uint32_t a, uint32_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
 /* What caps the tunnel of agent `a` at HRAS, kbit/s each way: the smaller of its own bandwidth_max
  * and that of the tunnel section; 0 = nothing. `a` may be NULL. */
 uint32_t config_bandwidth_max(const struct config_hras *c, const struct config_agent *a);

@@ -92,3 +92,18 @@ shape_call(const struct shape_call *c)
 	    shape_text(c->callee_agent), "since", integer(c->since_wall_s), "duration_s",
 	    integer(age), "streams", c->streams);
 }
+
+static json_t *
+maximum(uint64_t v)
+{
+	return v == 0 ? json_null() : integer(v);
+}
+
+json_t *
+shape_room(const struct shape_room *r)
+{
+	return json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "calls", integer(r->calls),
+	    "calls_max", maximum(r->calls_max), "bandwidth_max_kbit",
+	    maximum(r->bandwidth_max_kbit), "bandwidth_kbit", "up", rounded(r->up_kbit, 0.1),
+	    "down", rounded(r->down_kbit, 0.1), "refused", integer(r->refused));
+}

@@ -52,4 +52,12 @@ struct shape_call {
 };
 json_t *shape_call(const struct shape_call *c);
 
+struct shape_room { /* what a tunnel has for calls; of a maximum 0 = no end in sight: null */
+	uint64_t calls, calls_max;   /* voice that passes twice counts twice */
+	uint64_t bandwidth_max_kbit; /* each way, by the configuration of both ends */
+	double up_kbit, down_kbit;   /* of IP traffic, measured */
+	uint64_t refused;            /* calls, for want of room */
+};
+json_t *shape_room(const struct shape_room *r);
+
 #endif

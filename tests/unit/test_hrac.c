@@ -34,6 +34,8 @@ struct fixture {
 	unsigned introductions_n, failed_n;
 	struct control_agent introduction;
 	struct control_leg_failed failed;
+	unsigned bandwidths_n;
+	uint32_t bandwidth_kbit;
 };
 
 /* -- HRAS -- */
@@ -68,6 +70,10 @@ on_reliable(void *arg, struct gateway_agent *a, uint8_t type, const uint8_t *dat
 	} else if (type == CONTROL_LEG_FAILED) {
 		f->failed_n++;
 		f->failed = c.u.leg_failed;
+	} else if (type == CONTROL_BANDWIDTH) {
+		assert_true(f->introductions_n > 0);
+		f->bandwidths_n++;
+		f->bandwidth_kbit = c.u.bandwidth.max_kbit;
 	}
 }
 
@@ -327,6 +333,61 @@ a_new_tunnel_section_costs_no_call(void **state)
 	assert_false(phone_heard(f, ""));
 }
 
+static bool
+bandwidth_was_told(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->bandwidths_n > 0;
+}
+
+static bool
+bandwidth_was_heard(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->hrac->told_kbit != 0;
+}
+
+static json_t *
+room_of_status(const struct fixture *f)
+{
+	json_t *root = hrac_facts.status(f->hrac);
+	const json_t *row = json_array_get(json_object_get(root, "tunnels"), 0);
+	json_t *room = json_incref(json_object_get(row, "room"));
+
+	json_decref(root);
+	return room;
+}
+
+static void
+a_cap_of_the_bandwidth_is_told_and_the_smaller_one_counts(void **state)
+{
+	struct fixture *f = *state;
+	json_t *room;
+
+	start(f);
+	assert_int_equal(f->bandwidths_n, 0); /* none: nothing to tell */
+	hrac_reload(f->hrac, load(f, OFFICE " bandwidth_max = 3M", ""));
+	wait_for(f, bandwidth_was_told);
+	assert_int_equal(f->bandwidth_kbit, 3000);
+	assert_int_equal(f->introductions_n, 1); /* the tunnel stands */
+	teach(f, &(struct control){ .type = CONTROL_BANDWIDTH, .u.bandwidth = { 700 } });
+	wait_for(f, bandwidth_was_heard);
+	room = room_of_status(f);
+	assert_int_equal(json_integer_value(json_object_get(room, "bandwidth_max_kbit")), 700);
+	assert_int_equal(json_integer_value(json_object_get(room, "calls")), 1);
+	assert_true(json_is_null(json_object_get(room, "calls_max")));
+	assert_true(json_is_real(json_object_get(json_object_get(room, "bandwidth_kbit"), "up")));
+	json_decref(room);
+	f->bandwidths_n = 0; /* a new session tells it anew */
+	hrac_reload(f->hrac, load(f, OFFICE " bandwidth_max = 3M connections = 2", ""));
+	wait_for(f, is_introduced_again);
+	wait_for(f, bandwidth_was_told);
+	assert_int_equal(f->bandwidth_kbit, 3000);
+	assert_int_equal(line_bandwidth_max(f->hrac), 3000);
+}
+
 static void
 under_another_name_the_calls_of_the_old_one_end(void **state)
 {
@@ -463,6 +524,7 @@ main(void)
 		TEST(the_range_is_told_from_its_first_even_port_on),
 		TEST(a_leg_on_a_port_outside_of_the_configured_range_is_refused),
 		TEST(a_new_tunnel_section_costs_no_call),
+		TEST(a_cap_of_the_bandwidth_is_told_and_the_smaller_one_counts),
 		TEST(under_another_name_the_calls_of_the_old_one_end),
 		TEST(a_tunnel_section_that_cannot_work_leaves_the_old_one),
 		TEST(other_sockets_are_not_taken_by_a_reload),

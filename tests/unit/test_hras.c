@@ -27,6 +27,8 @@ struct fixture {
 	uint16_t sip_port;
 	unsigned sessions_n, syncs_n, answers_n;
 	int answer; /* status of the last SIP response to us */
+	unsigned bandwidths_n;
+	uint32_t bandwidth_kbit; /* as told last */
 };
 
 static void
@@ -47,6 +49,10 @@ on_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
 	assert_int_equal(control_decode(type, data, n, &c), 0);
 	if (type == CONTROL_SYNC)
 		f->syncs_n++;
+	if (type == CONTROL_BANDWIDTH) {
+		f->bandwidths_n++;
+		f->bandwidth_kbit = c.u.bandwidth.max_kbit;
+	}
 	if (type == CONTROL_SIP &&
 	    sscanf((const char *)c.u.sip.message.p, "SIP/2.0 %d", &f->answer) == 1)
 		f->answers_n++;
@@ -306,6 +312,85 @@ no_counter_is_told_by_two_modules(void **state)
 	json_decref(seen);
 }
 
+#define OFFICE_CAPPED "agent \"office\" { secret = \"wonderland\" bandwidth_max = 2M }\n"
+
+static bool
+is_told_of_bandwidth(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->bandwidths_n > 0;
+}
+
+/* tunnels[0].room.<key> of the status; -1 for null. */
+static long
+room_figure(const struct fixture *f, const char *key)
+{
+	json_t *root = hras_facts.status(f->hras);
+	const json_t *row = json_array_get(json_object_get(root, "tunnels"), 0);
+	const json_t *v = json_object_get(json_object_get(row, "room"), key);
+	long n = json_is_null(v) ? -1 : (long)json_integer_value(v);
+
+	assert_non_null(v);
+	json_decref(root);
+	return n;
+}
+
+static bool
+is_capped_at_500(void *arg)
+{
+	return room_figure(arg, "bandwidth_max_kbit") == 500;
+}
+
+static void
+the_smaller_cap_of_both_ends_counts_and_a_reload_changes_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct control own = { .type = CONTROL_BANDWIDTH, .u.bandwidth = { 500 } };
+
+	start(f);
+	say_agent(f);
+	wait_for(f, is_taught);
+	assert_int_equal(room_figure(f, "bandwidth_max_kbit"), -1);
+	assert_int_equal(room_figure(f, "calls_max"), -1);
+	assert_int_equal(room_figure(f, "calls"), 0);
+	hras_reload(f->hras, load(f, OFFICE_CAPPED));
+	wait_for(f, is_told_of_bandwidth);
+	assert_int_equal(f->bandwidth_kbit, 2000);
+	say(f, &own);
+	wait_for(f, is_capped_at_500);
+	f->bandwidths_n = 0;
+	hras_reload(f->hras, load(f, OFFICE));
+	wait_for(f, is_told_of_bandwidth);
+	assert_int_equal(f->bandwidth_kbit, 0);
+	assert_int_equal(faces_bandwidth_max(f->hras, f->hras->faces.face[0]), 500);
+	assert_int_equal(f->hras->faces.control_malformed, 0);
+}
+
+static bool
+is_measured(void *arg)
+{
+	struct fixture *f = arg;
+	struct vcit_room room;
+
+	return vcit_room_view(f->hras->vcit, 1, &room) && room.kbit[TUNNEL_UP] > 10;
+}
+
+static void
+what_passes_a_tunnel_is_measured(void **state)
+{
+	static const char data[1200];
+	struct fixture *f = *state;
+
+	start(f);
+	say_agent(f);
+	wait_for(f, is_taught);
+	for (int i = 0; i < 20; i++)
+		uplink_send_media(f->uplink, 3, data, sizeof(data));
+	uplink_flush(f->uplink);
+	wait_for(f, is_measured);
+}
+
 static void
 an_agent_that_is_no_longer_configured_is_sent_away(void **state)
 {
@@ -396,6 +481,8 @@ main(void)
 		TEST(reports_of_what_is_not_there_change_nothing),
 		TEST(a_phone_whose_name_is_not_utf8_is_shown),
 		TEST(no_counter_is_told_by_two_modules),
+		TEST(the_smaller_cap_of_both_ends_counts_and_a_reload_changes_it),
+		TEST(what_passes_a_tunnel_is_measured),
 		TEST(an_agent_that_is_no_longer_configured_is_sent_away),
 		TEST(what_a_reload_cannot_change_is_refused_as_a_whole),
 		TEST(a_start_that_fails_in_the_middle_leaves_nothing),
