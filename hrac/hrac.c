@@ -436,6 +436,8 @@ start_all(struct hrac *h)
 	if ((err = media_address_check(&media.address)) != 0)
 		return err;
 	h->media = media_new(h->base, &media, &handlers, h);
+	if (h->media == NULL)
+		return ERR_IO;
 	h->taught = taught_new(h->media, on_leg_failed, h);
 	h->outage = outage_new(h->timers, on_will_send, h);
 	probe_ports(h);

@@ -242,6 +242,8 @@ start_media(struct hras *h)
 	if (err != 0)
 		return err;
 	h->media = media_new(h->base, &media, &handlers, h);
+	if (h->media == NULL)
+		return ERR_IO;
 	h->vcit = vcit_new(&cfg, h->timers, h->media, &faces_vcit_handlers, h);
 	return 0;
 }

@@ -105,25 +105,28 @@ on_packet(struct media_path *path, const struct addr *from, size_t n, uint64_t n
 	media_leg_received(leg, rtcp, packet, n, now_us);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+size_t
+media_path_read(struct media_path *path, uint64_t now_us)
 {
-	struct media_path *path = arg;
 	struct media *m = path->leg->media;
-	int burst = path->leg->cfg.kind == MEDIA_VIDEO ? BURST_MAX : 1;
-	uint64_t now_us = clock_us();
+	size_t burst = path->leg->cfg.kind == MEDIA_VIDEO ? BURST_MAX : 1, i;
 
-	(void)what;
-	while (burst-- > 0) {
+	/* What is needed next comes near while the system reads. */
+	__builtin_prefetch(path->leg->partner);
+	__builtin_prefetch(&path->leg->rtp);
+	__builtin_prefetch(path->leg->rtp.source);
+	for (i = 0; i < burst; i++) {
 		struct addr from = { .u.sa.sa_family = AF_UNSPEC };
 		socklen_t from_len = sizeof(from);
-		ssize_t n = recvfrom(fd, m->packet, sizeof(m->packet), 0, &from.u.sa, &from_len);
+		ssize_t n =
+		    recvfrom(path->fd, m->packet, sizeof(m->packet), 0, &from.u.sa, &from_len);
 
 		/* Nothing there any more, or a late ICMP error for what we sent: neither matters. */
 		if (n < 0)
-			return;
+			break;
 		on_packet(path, &from, (size_t)n, now_us);
 	}
+	return i;
 }
 
 void
@@ -237,14 +240,12 @@ path_open(struct media_leg *leg, bool rtcp, uint16_t port)
 	err = open_socket(&at, leg->cfg.kind, &path->fd);
 	if (err < 0)
 		return err;
-	if (event_assign(&path->readable, leg->media->base, path->fd, EV_READ | EV_PERSIST,
-		on_readable, path) < 0 ||
-	    event_add(&path->readable, NULL) < 0) {
+	err = media_watch_add(leg->media->watch, path->fd, path);
+	if (err < 0) {
 		close(path->fd);
 		path->fd = -1;
-		return ERR_IO;
 	}
-	return 0;
+	return err;
 }
 
 static void
@@ -252,7 +253,7 @@ path_close(struct media_path *path)
 {
 	if (path->fd < 0)
 		return;
-	event_del(&path->readable);
+	media_watch_remove(path->leg->media->watch, path->fd);
 	close(path->fd);
 	path->fd = -1;
 }

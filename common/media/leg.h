@@ -12,13 +12,14 @@
 #include "media/latch.h"
 #include "media/media.h"
 #include "media/rtp.h"
+#include "media/watch.h"
 
 /*
  * What relay.c (the legs of an agent, and the way of a packet between them) and leg.c (the two
  * sockets of a leg) share. Private to media/.
  */
 struct media_count {
-	uint64_t media_legs;
+	uint64_t media_legs, media_gap_us;
 	uint64_t media_phone_received, media_phone_sent;
 	uint64_t media_tunnel_received, media_tunnel_sent;
 	uint64_t media_foreign_dropped, media_unjoined_dropped, media_unknown_dropped;
@@ -30,14 +31,15 @@ struct media_count {
 LIST_HEAD(media_leg_list, media_leg);
 
 struct media {
-	struct event_base *base;
 	struct media_cfg cfg;
 	struct media_handlers h;
 	void *arg;
 	struct media_leg_list legs;
 	struct media_leg *by_channel; /* uthash: tunnel legs by face and number */
-	struct event turn;            /* runs after all sockets that are ready now */
+	struct media_watch *watch;
+	struct event turn; /* runs after all that came by tunnels now and leaves by tunnels */
 	bool turn_due;
+	bool reading; /* the sockets, after which a turn is over anyway */
 	struct media_count count;
 	uint8_t packet[MEDIA_PACKET_MAX + 1]; /* one byte more, to see that one is too long */
 };
@@ -53,7 +55,6 @@ struct media_path {
 	int fd;
 	bool rtcp;
 	struct latch latch;
-	struct event readable;
 };
 
 enum media_leg_type { LEG_SOCKET, LEG_TUNNEL };
@@ -91,6 +92,8 @@ struct media_leg {
 /* leg.c */
 int media_paths_open(struct media_leg *leg, uint16_t port); /* errors of media_leg_open */
 void media_paths_close(struct media_leg *leg);
+/* Reads what is there; the number of packets. */
+size_t media_path_read(struct media_path *path, uint64_t now_us);
 void media_path_send(struct media_path *path, const uint8_t *data, size_t n);
 
 /* heard.c: what the listeners have of it. */

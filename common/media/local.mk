@@ -9,4 +9,5 @@ libmedia_a_SOURCES = \
 	common/media/playout.c common/media/playout.h \
 	common/media/ports.c common/media/ports.h \
 	common/media/relay.c \
-	common/media/rtp.c common/media/rtp.h
+	common/media/rtp.c common/media/rtp.h \
+	common/media/watch.c common/media/watch.h

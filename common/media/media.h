@@ -65,6 +65,7 @@ struct media_cfg {
 /* Can legs be bound to this address at all? ERR_IO when not (logged). */
 int media_address_check(const struct addr *address);
 
+/* `base` is borrowed while the object lives. NULL, logged, when the system has no descriptors left. */
 struct media *media_new(struct event_base *base, const struct media_cfg *cfg,
     const struct media_handlers *h, void *arg);
 void media_free(struct media *m); /* all legs with it */

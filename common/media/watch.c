@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "media/watch.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define READY_MAX 512             /* sockets of one look */
+#define WINDOW_US (20 * CLOCK_MS) /* the rate is that of so long */
+
+struct media_watch {
+	struct media_watch_handlers h;
+	void *arg;
+	int set, clock;
+	struct event ready;  /* `set` has readable sockets; pending when gap_us is 0 */
+	struct event looked; /* `clock` went off; pending otherwise */
+	unsigned gap_us;
+	uint64_t looked_us; /* the last look */
+	bool look_due;      /* `looked` is active */
+	uint64_t window_us;
+	uint64_t packets_n; /* since window_us */
+	struct epoll_event events[READY_MAX + 1];
+};
+
+unsigned
+media_watch_choose(unsigned gap_us, uint64_t rate)
+{
+	uint64_t want;
+
+	if (rate < (gap_us == 0 ? WATCH_BUSY : WATCH_BUSY / 2))
+		return 0;
+	want = CLOCK_S * WATCH_PACKETS / rate;
+	if (want < WATCH_GAP_MIN_US)
+		want = WATCH_GAP_MIN_US;
+	if (want > WATCH_GAP_MAX_US)
+		want = WATCH_GAP_MAX_US;
+	return want * 4 > gap_us * 5 || want * 5 < gap_us * 4 ? (unsigned)want : gap_us;
+}
+
+static void
+set_gap(struct media_watch *w, unsigned gap_us)
+{
+	if ((w->gap_us == 0) != (gap_us == 0)) {
+		event_del(gap_us == 0 ? &w->looked : &w->ready);
+		event_add(gap_us == 0 ? &w->ready : &w->looked, NULL);
+	}
+	w->gap_us = gap_us;
+}
+
+static void
+wind(struct media_watch *w)
+{
+	struct itimerspec once = { .it_value.tv_nsec = w->gap_us * 1000L };
+
+	if (w->gap_us != 0)
+		timerfd_settime(w->clock, 0, &once, NULL);
+}
+
+static void
+measure(struct media_watch *w, uint64_t now_us)
+{
+	uint64_t passed_us = now_us - w->window_us;
+	unsigned gap_us;
+
+	if (passed_us < WINDOW_US)
+		return;
+	gap_us = media_watch_choose(w->gap_us, w->packets_n * CLOCK_S / passed_us);
+	w->window_us = now_us;
+	w->packets_n = 0;
+	if (gap_us != w->gap_us)
+		set_gap(w, gap_us);
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct media_watch *w = arg;
+	uint64_t now_us = clock_us();
+	int n = epoll_wait(w->set, w->events, READY_MAX, 0);
+
+	(void)fd, (void)what;
+	w->look_due = false;
+	w->looked_us = now_us;
+	for (int i = 0; i < n; i++) {
+		/* The list has room for one behind the last. */
+		__builtin_prefetch(w->events[i + 1].data.ptr);
+		w->packets_n += w->h.on_readable(w->arg, w->events[i].data.ptr, now_us);
+	}
+	w->h.on_read(w->arg);
+	measure(w, now_us);
+	wind(w);
+}
+
+struct media_watch *
+media_watch_new(struct event_base *base, const struct media_watch_handlers *h, void *arg)
+{
+	struct media_watch *w = mem_zalloc(sizeof(*w));
+
+	w->h = *h;
+	w->arg = arg;
+	w->set = epoll_create1(EPOLL_CLOEXEC);
+	w->clock = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	event_assign(&w->ready, base, w->set, EV_READ | EV_PERSIST, on_look, w);
+	/* By edges it need not be read. */
+	event_assign(&w->looked, base, w->clock, EV_READ | EV_ET | EV_PERSIST, on_look, w);
+	if (w->set < 0 || w->clock < 0 || event_add(&w->ready, NULL) < 0) {
+		media_watch_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void
+media_watch_free(struct media_watch *w)
+{
+	if (w == NULL)
+		return;
+	event_del(&w->ready);
+	event_del(&w->looked);
+	if (w->set >= 0)
+		close(w->set);
+	if (w->clock >= 0)
+		close(w->clock);
+	mem_free(w);
+}
+
+int
+media_watch_add(struct media_watch *w, int fd, void *user)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = user };
+
+	return epoll_ctl(w->set, EPOLL_CTL_ADD, fd, &e) < 0 ? ERR_FULL : 0;
+}
+
+void
+media_watch_remove(struct media_watch *w, int fd)
+{
+	epoll_ctl(w->set, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void
+media_watch_nudge(struct media_watch *w, uint64_t now_us)
+{
+	if (w->gap_us == 0 || w->look_due || now_us - w->looked_us < w->gap_us / 2)
+		return;
+	w->look_due = true;
+	event_active(&w->looked, EV_READ, 0);
+}
+
+unsigned
+media_watch_gap_us(const struct media_watch *w)
+{
+	return w->gap_us;
+}
