@@ -9,7 +9,7 @@ import time
 
 from quality_lab import Load, World
 from quality_stats import Dump, facts, percentile, recovery, series
-from quality_systems import run_system
+from quality_peers import SYSTEMS
 
 BURST_EVERY_MS = 2000
 BLACKOUT_AT_S, BLACKOUT_S = 5, 3
@@ -135,7 +135,7 @@ def run_job(job, directory):
     world.line.set(delay_ms=job["rtt"] / 2)
     started = time.time()
     try:
-        with run_system(world) as system:
+        with SYSTEMS[job["system"]](world) as system:
             world.line.set(**of_line(job))
             result = (run_sip if job["scenario"] == "sip" else run_voice)(world, system)
             world.line.set(loss_pct=0, burst_ms=0, burst_every_ms=0)

@@ -3,13 +3,11 @@
 The peers are in quality_peers. Each is a context manager; `lines` says where the phones of each call
 send."""
 
-import os
-
 from phones import Phone, Phones
 from quality_lab import (INSIDE_AGENT, INSIDE_PHONE, MEDIA_PORT, OUTSIDE_AGENT, OUTSIDE_PHONE,
-                         PROXY, Failure)
+                         PROXY)
 
-from lab.agents import Agent, conf_text, merged
+from lab.agents import Agent, merged
 from lab.certificates import Authority
 from lab.squid import Squid
 
@@ -150,22 +148,4 @@ class Vofw(System):
                 for agent in (self.hrac, self.hras) for status in [agent.status()]}
 
 
-SYSTEMS = {kind.name: kind for kind in (Udp, Vofw, Shim)}
-
-
-def missing(kind):
-    """None if the system can run here, else why it cannot."""
-    if kind.needs is None:
-        return None
-    program, package = kind.needs
-    paths = os.environ.get("PATH", "").split(":") + ["/usr/sbin", "/usr/bin"]
-    if any(os.access(os.path.join(path, program), os.X_OK) for path in paths):
-        return None
-    return f"not installed (Debian's package {package})"
-
-
-def run_system(world):
-    return SYSTEMS[world.job["system"]](world)
-
-
-__all__ = ["SYSTEMS", "System", "Failure", "conf_text", "missing", "run_system"]
+OURS = {kind.name: kind for kind in (Udp, Vofw, Shim)}
