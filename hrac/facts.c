@@ -15,18 +15,33 @@ age_s(uint64_t since_wall_s)
 	return since_wall_s != 0 && now > since_wall_s ? now - since_wall_s : 0;
 }
 
+static struct shape_way
+way(const struct uplink_facts *f, enum tunnel_dir dir, struct trend_cost cost)
+{
+	const struct tunnel_way *w = &f->line.way[dir];
+
+	return (struct shape_way){ w->level, w->loss, w->runs, w->congested,
+		tunnel_redundancy_str(w->redundancy), w->redundancy, w->streams, w->streams_wanted,
+		cost.body_bytes, cost.wire_bytes };
+}
+
 static json_t *
 tunnel(struct hrac *h)
 {
+	const char *agent = h->conf->tunnel.agent;
 	struct uplink_facts f;
 
 	uplink_facts(h->uplink, &f);
-	return shape_tunnel(&(struct shape_tunnel){ .agent = h->conf->tunnel.agent,
+	return shape_tunnel(&(struct shape_tunnel){ .agent = agent,
 	    .state = tunnel_state_str(f.state),
 	    .transport = f.transport,
 	    .peer = f.peer,
 	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
 	    .rtt_us = f.srtt_us,
+	    .min_rtt_us = f.line.min_rtt_us,
+	    .guarded = f.line.guarded,
+	    .up = way(&f, TUNNEL_UP, trend_cost(h->trend, agent, 0, TREND_UP)),
+	    .down = way(&f, TUNNEL_DOWN, trend_cost(h->trend, agent, 0, TREND_DOWN)),
 	    .since_s = age_s(f.since_wall_s),
 	    .bytes_sent = f.bytes_sent,
 	    .bytes_received = f.bytes_received,
@@ -54,32 +69,33 @@ on_status(void *arg)
 {
 	struct hrac *h = arg;
 
-	return json_pack("{s:s, s:s, s:I, s:[o], s:i, s:i}", "role", "hrac", "version",
+	return json_pack("{s:s, s:s, s:I, s:[o], s:i, s:i, s:o}", "role", "hrac", "version",
 	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
 	    "tunnels", tunnel_with_room(h), "calls", (int)taught_calls_n(h->taught),
-	    "registrations", 0);
+	    "registrations", 0, "heard", trend_heard_json(h->trend));
 }
 
 static struct shape_direction
-direction(const struct media_leg *leg)
+direction(const struct media_stats *s, const struct heard *heard)
 {
-	struct media_stats s;
-
-	media_leg_stats(leg, &s);
-	return (struct shape_direction){ s.packets, s.lost, s.late_dropped, s.jitter_ms, s.mos };
+	return (struct shape_direction){ s->packets, s->lost, s->late_dropped, s->jitter_ms, s->mos,
+		*heard };
 }
 
 static json_t *
 stream(const struct taught_leg *l)
 {
-	struct media_stats near;
+	struct media_stats near, far;
+	struct heard here;
 
 	media_leg_stats(l->socket, &near);
+	media_leg_stats(l->tunnel, &far);
+	here = media_heard(&far); /* our phone hears what the tunnel brings */
 	return shape_stream(&(struct shape_stream){ .kind = media_kind_str(l->kind),
 	    .inside = near.remote,
 	    .outside = l->far,
-	    .from_inside = direction(l->socket),
-	    .from_outside = direction(l->tunnel) });
+	    .from_inside = direction(&near, &l->heard_of),
+	    .from_outside = direction(&far, &here) });
 }
 
 struct listing {
@@ -134,13 +150,27 @@ on_healthy(void *arg)
 	return f.state == TUNNEL_UP_STATE;
 }
 
+static const struct metric control_metrics[] = {
+	METRIC(struct hrac, control_malformed, METRIC_COUNTER,
+	    "Control messages of HRAS that could not be understood."),
+	METRIC(struct hrac, legs_refused, METRIC_COUNTER,
+	    "Media legs of HRAS on ports that are not of media.ports."),
+	{ 0 },
+};
+
+static struct metric_set
+own_metrics(const struct hrac *h)
+{
+	return (struct metric_set){ control_metrics, h };
+}
+
 static size_t
 on_metrics(void *arg, struct metric_set *out, size_t cap)
 {
 	struct hrac *h = arg;
 	const struct metric_set sets[] = { uplink_metrics(h->uplink),
 		sip_transport_metrics(h->transport), media_metrics(h->media),
-		outage_metrics(h->outage), hrac_metrics(h) };
+		outage_metrics(h->outage), own_metrics(h) };
 	size_t n = 0;
 
 	for (; n < sizeof(sets) / sizeof(sets[0]) && n < cap; n++)
@@ -148,5 +178,17 @@ on_metrics(void *arg, struct metric_set *out, size_t cap)
 	return n;
 }
 
+static json_t *
+on_history(void *arg)
+{
+	struct hrac *h = arg;
+	json_t *root = trend_json(h->trend), *names = json_array();
+
+	for (unsigned i = 0; i < TUNNEL_REDUNDANCY_N; i++)
+		json_array_append_new(names, json_string(tunnel_redundancy_str(i)));
+	json_object_set_new(root, "redundancy", names);
+	return root;
+}
+
 const struct status_source hrac_facts = { on_status, on_calls, on_registrations, on_healthy,
-	on_metrics };
+	on_metrics, on_history };

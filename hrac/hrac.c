@@ -64,8 +64,8 @@ note_invite(struct hrac *h, const char *data, size_t n)
 
 /* -- To HRAS -- */
 
-static int
-send_control(struct hrac *h, const struct control *c)
+int
+hrac_send_control(struct hrac *h, const struct control *c)
 {
 	static uint8_t frame[CONTROL_MAX];
 	size_t n;
@@ -102,7 +102,7 @@ on_phone_message(void *arg, const struct sip_flow *flow, const char *data, size_
 		.peer = flow->peer,
 		.message = { (const uint8_t *)data, n } };
 	note_invite(h, data, n);
-	if (tunnel_is_down(h) || send_control(h, &c) != 0)
+	if (tunnel_is_down(h) || hrac_send_control(h, &c) != 0)
 		outage_refuse(h->outage, flow, data, n);
 	turn_soon(h->turn);
 }
@@ -114,7 +114,7 @@ on_phone_failed(void *arg, const struct sip_flow *flow, uint64_t tag, int err)
 		.u.sip_failed = { tag, flow->conn, flow->peer, err } };
 
 	if (tag != 0)
-		send_control(arg, &c);
+		hrac_send_control(arg, &c);
 }
 
 static void
@@ -122,7 +122,7 @@ on_phone_closed(void *arg, uint64_t conn)
 {
 	struct control c = { .type = CONTROL_SIP_CLOSED, .u.sip_closed = { conn } };
 
-	send_control(arg, &c);
+	hrac_send_control(arg, &c);
 }
 
 static void
@@ -130,7 +130,7 @@ on_leg_failed(void *arg, uint32_t leg, uint16_t port, int err)
 {
 	struct control c = { .type = CONTROL_LEG_FAILED, .u.leg_failed = { leg, port, err } };
 
-	send_control(arg, &c);
+	hrac_send_control(arg, &c);
 }
 
 static void
@@ -139,7 +139,7 @@ on_phone_source(void *arg, struct media_leg *leg, bool rtcp, const struct addr *
 	struct control c = { .type = CONTROL_LEG_SOURCE,
 		.u.leg_source = { taught_leg_number(media_leg_user(leg)), rtcp, *source } };
 
-	send_control(arg, &c);
+	hrac_send_control(arg, &c);
 }
 
 static void
@@ -238,6 +238,8 @@ on_control(struct hrac *h, const struct control *c)
 	case CONTROL_LEG_CLOSE:
 		taught_leg_close(h->taught, c->u.leg_close.leg);
 		return 0;
+	case CONTROL_HEARD:
+		return hrac_take_heard(h, &c->u.heard);
 	case CONTROL_BANDWIDTH:
 		return line_heard(h, &c->u.bandwidth);
 	default:
@@ -306,7 +308,7 @@ introduce(struct hrac *h)
 	a->port_min = first_port(h);
 	a->port_max = h->conf->media.port_max;
 	a->busy = (struct control_bytes){ h->busy_ports, h->busy_ports_len };
-	send_control(h, &c);
+	hrac_send_control(h, &c);
 }
 
 /* Of these calls nobody outside knows any more. */
@@ -429,7 +431,7 @@ static int
 start_all(struct hrac *h)
 {
 	static const struct media_handlers handlers = { on_phone_media, on_phone_source,
-		on_media_turn, NULL };
+		on_media_turn, hrac_round_trip_us };
 	const struct media_cfg media = { h->conf->media.address };
 	int err;
 
@@ -440,6 +442,7 @@ start_all(struct hrac *h)
 		return ERR_IO;
 	h->taught = taught_new(h->media, on_leg_failed, h);
 	h->outage = outage_new(h->timers, on_will_send, h);
+	hrac_watch_start(h);
 	probe_ports(h);
 	if ((err = start_sip(h)) != 0 || (err = start_uplink(h)) != 0)
 		return err;
@@ -574,6 +577,7 @@ hrac_free(void *state)
 	struct hrac *h = state;
 
 	status_free(h->status);
+	hrac_watch_stop(h);
 	uplink_free(h->uplink);
 	sip_transport_free(h->transport);
 	outage_free(h->outage);
@@ -584,18 +588,4 @@ hrac_free(void *state)
 	config_free_hrac(h->conf);
 	mem_free(h->busy_ports);
 	mem_free(h);
-}
-
-static const struct metric control_metrics[] = {
-	METRIC(struct hrac, control_malformed, METRIC_COUNTER,
-	    "Control messages of HRAS that could not be understood."),
-	METRIC(struct hrac, legs_refused, METRIC_COUNTER,
-	    "Media legs of HRAS on ports that are not of media.ports."),
-	{ 0 },
-};
-
-struct metric_set
-hrac_metrics(const struct hrac *h)
-{
-	return (struct metric_set){ control_metrics, h };
 }

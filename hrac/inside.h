@@ -15,6 +15,8 @@
 #include "media/media.h"
 #include "sip/transport.h"
 #include "status/status.h"
+#include "status/trend.h"
+#include "tunnel/control.h"
 #include "vcit/room.h"
 
 struct event_base;
@@ -34,6 +36,10 @@ struct hrac {
 	struct timer gone;     /* the tunnel is down for good when it runs */
 	struct timer metering; /* how the tunnel does */
 	struct timer quiet;    /* an INVITE that led to no call no longer makes us busy */
+	struct timer second;   /* watch.c */
+	unsigned seconds;
+	struct trend *trend;
+	uint64_t round_trip_us; /* of the tunnel, up to a second old; 0 = not known */
 	uint64_t started_us;
 	uint64_t control_malformed, legs_refused;
 	uint64_t boot;       /* of the HRAS that taught us; 0 = none yet */
@@ -44,7 +50,13 @@ struct hrac {
 	size_t busy_ports_len;
 };
 
-struct metric_set hrac_metrics(const struct hrac *h);
+int hrac_send_control(struct hrac *h, const struct control *c);
+
+/* watch.c: a look at calls and tunnel every second, for the status page and for HRAS. */
+void hrac_watch_start(struct hrac *h);
+void hrac_watch_stop(struct hrac *h);                                  /* fine when not started */
+int hrac_take_heard(struct hrac *h, const struct control_heard *legs); /* 0 */
+uint64_t hrac_round_trip_us(void *arg, uint32_t face); /* for the media; arg is the struct hrac */
 
 /* The source of HRAC's status page; its arg is the struct hrac. */
 extern const struct status_source hrac_facts;

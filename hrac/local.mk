@@ -7,7 +7,8 @@ libhrac_a_SOURCES = \
 	hrac/inside.h \
 	hrac/line.c hrac/line.h \
 	hrac/outage.c hrac/outage.h \
-	hrac/taught.c hrac/taught.h
+	hrac/taught.c hrac/taught.h \
+	hrac/watch.c
 libuplink_a_SOURCES = \
 	hrac/uplink.c hrac/uplink.h hrac/uplink_impl.h \
 	hrac/uplink_cause.c hrac/uplink_cause.h \

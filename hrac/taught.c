@@ -22,6 +22,7 @@ struct leg {
 	struct leg *next;  /* of the same call */
 	struct call *call; /* NULL while its CALL has not come */
 	bool named;
+	uint32_t told_packets; /* of what its phone hears, when HRAS was told last */
 	UT_hash_handle hh;
 };
 
@@ -31,6 +32,7 @@ struct taught {
 	void *arg;
 	struct call *calls;
 	struct leg *legs;
+	struct heard_sum heard; /* of our phones, since taught_take_heard */
 };
 
 /* -- The tables -- */
@@ -283,6 +285,47 @@ taught_leg_close(struct taught *t, uint32_t leg)
 
 	if (l != NULL)
 		leg_free(t, l);
+}
+
+/* -- What is heard -- */
+
+void
+taught_heard(struct taught *t, uint32_t leg, const struct heard *h)
+{
+	struct leg *l = leg_find(t, leg);
+
+	if (l == NULL)
+		return;
+	heard_add(&t->heard, h, &l->pub.heard_of);
+	l->pub.heard_of = *h;
+}
+
+struct heard_sum
+taught_take_heard(struct taught *t)
+{
+	struct heard_sum sum = t->heard;
+
+	t->heard = (struct heard_sum){ 0 };
+	return sum;
+}
+
+void
+taught_each_heard(struct taught *t, unsigned part, unsigned parts, taught_heard_cb *cb, void *arg)
+{
+	struct media_stats s;
+	struct leg *l, *next;
+	struct heard h;
+
+	HASH_ITER(hh, t->legs, l, next) {
+		if (l->pub.number % parts != part)
+			continue;
+		media_leg_stats(l->pub.tunnel, &s);
+		h = media_heard(&s);
+		if (h.packets == l->told_packets)
+			continue;
+		l->told_packets = h.packets;
+		cb(arg, l->pub.number, &h);
+	}
 }
 
 /* -- Facts -- */

@@ -33,6 +33,9 @@ void taught_call_end(struct taught *t, uint32_t call);
 int taught_leg(struct taught *t, const struct control_leg *c);
 void taught_leg_close(struct taught *t, uint32_t leg);
 
+/* CONTROL_HEARD of one leg: what is heard of its phone by the other one. */
+void taught_heard(struct taught *t, uint32_t leg, const struct heard *h);
+
 /* Forgets all and closes all legs. */
 void taught_clear(struct taught *t);
 
@@ -61,6 +64,7 @@ struct taught_leg {
 	enum media_kind kind;
 	struct addr far;
 	struct media_leg *socket, *tunnel;
+	struct heard heard_of; /* of its phone by the other one, as HRAS tells */
 };
 
 typedef void taught_call_cb(void *arg, const struct taught_call *c);
@@ -70,5 +74,12 @@ void taught_each_unnamed(const struct taught *t, taught_call_cb *cb, void *arg);
 /* The legs of one call in the order of their streams; returns their number (<= cap). */
 size_t taught_legs(const struct taught *t, uint32_t call, const struct taught_leg **out,
     size_t cap);
+
+/* What is heard of our phones, since the last call of this. */
+struct heard_sum taught_take_heard(struct taught *t);
+/* For the legs whose number modulo `parts` is `part` and whose phone heard something new: what. */
+typedef void taught_heard_cb(void *arg, uint32_t leg, const struct heard *h);
+void taught_each_heard(struct taught *t, unsigned part, unsigned parts, taught_heard_cb *cb,
+    void *arg);
 
 #endif

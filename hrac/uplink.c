@@ -313,6 +313,8 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->bytes_sent = tunnel_stats(u->tunnel)->bytes_sent;
 	out->bytes_received = tunnel_stats(u->tunnel)->bytes_received;
 	out->session = tunnel_grant(u->tunnel)->session;
+	out->stats = tunnel_stats(u->tunnel);
+	tunnel_line(u->tunnel, &out->line);
 }
 
 const struct tunnel *

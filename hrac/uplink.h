@@ -94,6 +94,8 @@ struct uplink_facts {
 	uint64_t session;                    /* 0 = none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
+	struct tunnel_line line;             /* all 0 without a session */
+	const struct tunnel_stats *stats;    /* of this session; NULL = there is none */
 };
 void uplink_facts(const struct uplink *u, struct uplink_facts *out);
 

@@ -97,6 +97,14 @@ faces_send_media(struct hras *h, uint32_t number, uint32_t channel, const uint8_
 		gateway_send_media(face->agent, channel, data, n);
 }
 
+void
+faces_send_heard(struct hras *h, uint32_t number, const struct control_heard *legs)
+{
+	struct control c = { .type = CONTROL_HEARD, .u.heard = *legs };
+
+	send_control(h, face_get(&h->faces, number), &c);
+}
+
 static void
 on_leg(void *arg, uint32_t face, const struct vcit_leg_order *o)
 {
@@ -289,6 +297,14 @@ take_failed(struct hras *h, const struct face *face, const struct control_sip_fa
 }
 
 static int
+take_heard(struct hras *h, const struct face *face, const struct control_heard *legs)
+{
+	for (size_t i = 0; i < legs->n; i++)
+		vcit_leg_heard(h->vcit, face->number, legs->leg[i].leg, &legs->leg[i].heard);
+	return 0;
+}
+
+static int
 take(struct hras *h, struct face *face, const struct control *c)
 {
 	const struct control_leg_failed *failed = &c->u.leg_failed;
@@ -315,6 +331,8 @@ take(struct hras *h, struct face *face, const struct control *c)
 	case CONTROL_LEG_SOURCE:
 		vcit_leg_source(h->vcit, face->number, source->leg, source->rtcp, &source->source);
 		return 0;
+	case CONTROL_HEARD:
+		return take_heard(h, face, &c->u.heard);
 	default:
 		return ERR_UNSUPPORTED; /* what only HRAS says */
 	}

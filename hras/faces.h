@@ -9,6 +9,7 @@
 #include "base/metric.h"
 #include "hras/gateway.h"
 #include "sip/flow.h"
+#include "tunnel/control.h"
 #include "vcit/vcit.h"
 
 /*
@@ -29,6 +30,9 @@ struct face {
 	uint32_t told_kbit;      /* what it was told of ours in this session */
 	struct sip_listener listen[SIP_LISTEN_MAX];
 	size_t listen_n;
+	/* Of its tunnel, up to a second old. */
+	bool up;
+	uint64_t round_trip_us; /* 0 = not known */
 };
 
 struct faces {
@@ -61,6 +65,9 @@ void faces_sample(struct hras *h, uint64_t now_us);
 
 /* The configuration changed: agents are told what they must know of it. */
 void faces_reload(struct hras *h);
+
+/* What is heard of the phones of an inside face. */
+void faces_send_heard(struct hras *h, uint32_t face, const struct control_heard *legs);
 
 struct metric_set faces_metrics(const struct faces *f);
 

@@ -14,9 +14,21 @@ age_s(uint64_t since_wall_s)
 	return since_wall_s != 0 && now > since_wall_s ? now - since_wall_s : 0;
 }
 
-static json_t *
-tunnel(const struct gateway_facts *f)
+static struct shape_way
+way(const struct gateway_facts *f, enum tunnel_dir dir, struct trend_cost cost)
 {
+	const struct tunnel_way *w = &f->line.way[dir];
+
+	return (struct shape_way){ w->level, w->loss, w->runs, w->congested,
+		tunnel_redundancy_str(w->redundancy), w->redundancy, w->streams, w->streams_wanted,
+		cost.body_bytes, cost.wire_bytes };
+}
+
+static json_t *
+tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
+{
+	struct trend_cost up = trend_cost(h->trend, f->agent, place, TREND_UP);
+	struct trend_cost down = trend_cost(h->trend, f->agent, place, TREND_DOWN);
 	char peer[ADDR_STR_MAX];
 
 	return shape_tunnel(&(struct shape_tunnel){ .agent = f->agent,
@@ -25,6 +37,10 @@ tunnel(const struct gateway_facts *f)
 	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
 	    .connections = f->up_n < f->down_n ? f->up_n : f->down_n,
 	    .rtt_us = f->srtt_us,
+	    .min_rtt_us = f->line.min_rtt_us,
+	    .guarded = f->line.guarded,
+	    .up = way(f, TUNNEL_UP, up),
+	    .down = way(f, TUNNEL_DOWN, down),
 	    .since_s = age_s(f->since_wall_s),
 	    .bytes_sent = f->bytes_sent,
 	    .bytes_received = f->bytes_received,
@@ -63,7 +79,7 @@ tunnels(struct hras *h)
 
 		if (a != NULL)
 			gateway_agent_facts(a, &f);
-		row = tunnel(&f);
+		row = tunnel(h, i, &f);
 		json_object_set_new(row, "room", room(h, a));
 		json_array_append_new(array, row);
 	}
@@ -75,17 +91,17 @@ on_status(void *arg)
 {
 	struct hras *h = arg;
 
-	return json_pack("{s:s, s:s, s:I, s:o, s:i, s:i}", "role", "hras", "version",
+	return json_pack("{s:s, s:s, s:I, s:o, s:i, s:i, s:o}", "role", "hras", "version",
 	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
 	    "tunnels", tunnels(h), "calls", (int)vcit_calls_n(h->vcit), "registrations",
-	    (int)location_n(h->location));
+	    (int)location_n(h->location), "heard", trend_heard_json(h->trend));
 }
 
 static struct shape_direction
-direction(const struct media_stats *s)
+direction(const struct media_stats *s, const struct heard *heard)
 {
-	return (struct shape_direction){ s->packets, s->lost, s->late_dropped, s->jitter_ms,
-		s->mos };
+	return (struct shape_direction){ s->packets, s->lost, s->late_dropped, s->jitter_ms, s->mos,
+		*heard };
 }
 
 static void
@@ -100,8 +116,8 @@ on_call(void *arg, const struct vcit_call_view *c)
 		    shape_stream(&(struct shape_stream){ .kind = media_kind_str(s->kind),
 			.inside = s->inside,
 			.outside = s->outside,
-			.from_inside = direction(&s->from_inside),
-			.from_outside = direction(&s->from_outside) }));
+			.from_inside = direction(&s->from_inside, &s->heard_of_inside),
+			.from_outside = direction(&s->from_outside, &s->heard_of_outside) }));
 	}
 	json_array_append_new(array,
 	    shape_call(&(struct shape_call){ .call_id = c->call_id,
@@ -183,5 +199,17 @@ on_metrics(void *arg, struct metric_set *out, size_t cap)
 	return n + sip_server_metrics(h->server, out + n, cap - n);
 }
 
+static json_t *
+on_history(void *arg)
+{
+	struct hras *h = arg;
+	json_t *root = trend_json(h->trend), *names = json_array();
+
+	for (unsigned i = 0; i < TUNNEL_REDUNDANCY_N; i++)
+		json_array_append_new(names, json_string(tunnel_redundancy_str(i)));
+	json_object_set_new(root, "redundancy", names);
+	return root;
+}
+
 const struct status_source hras_facts = { on_status, on_calls, on_registrations, on_healthy,
-	on_metrics };
+	on_metrics, on_history };

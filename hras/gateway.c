@@ -403,6 +403,8 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->bytes_sent = tunnel_stats(a->tunnel)->bytes_sent;
 	out->bytes_received = tunnel_stats(a->tunnel)->bytes_received;
 	out->session = a->session;
+	out->stats = tunnel_stats(a->tunnel);
+	tunnel_line(a->tunnel, &out->line);
 }
 
 const struct tunnel *

@@ -119,6 +119,8 @@ struct gateway_facts {
 	uint64_t session;
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
+	struct tunnel_line line;             /* all 0 without a session */
+	const struct tunnel_stats *stats;    /* of this session; NULL = there is none */
 };
 void gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out);
 

@@ -227,7 +227,7 @@ static int
 start_media(struct hras *h)
 {
 	static const struct media_handlers handlers = { on_media_tunnel, on_media_source,
-		on_media_turn, NULL };
+		on_media_turn, hras_round_trip_us };
 	const struct media_cfg media = { h->conf->media.address };
 	const bool automatic = h->conf->calls_max == CONFIG_CALLS_AUTO;
 	const struct vcit_cfg cfg = { .calls_max = automatic ? CALLS_AUTO_MAX : h->conf->calls_max,
@@ -309,6 +309,7 @@ start_all(struct hras *h)
 	    (err = start_server(h)) != 0 || (err = start_gateway(h)) != 0)
 		return err;
 	timer_set(h->timers, &h->sampling, clock_us() + CLOCK_S);
+	hras_watch_start(h);
 	turn_soon(h->turn);
 	if (addr_is_set(&c->status.listen))
 		return status_new(h->base, &c->status.listen, &hras_facts, h, &h->status);
@@ -437,6 +438,7 @@ hras_free(void *state)
 	struct failed_send *f;
 
 	status_free(h->status);
+	hras_watch_stop(h);
 	gateway_free(h->gateway);
 	vcit_free(h->vcit);
 	sip_server_free(h->server);

@@ -5,7 +5,8 @@ libhras_a_SOURCES = \
 	hras/faces.c hras/faces.h \
 	hras/facts.c \
 	hras/hras.c hras/hras.h \
-	hras/outside.h
+	hras/outside.h \
+	hras/watch.c
 libgateway_a_SOURCES = \
 	hras/gateway.c hras/gateway.h hras/gateway_impl.h \
 	hras/gateway_agent.c \

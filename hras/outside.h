@@ -17,6 +17,7 @@
 #include "sip/sip.h"
 #include "sip/transport.h"
 #include "status/status.h"
+#include "status/trend.h"
 #include "vcit/vcit.h"
 
 struct event_base;
@@ -43,8 +44,16 @@ struct hras {
 	struct timer failing;  /* set while `failed` is not empty */
 	struct failed_send *failed;
 	struct faces faces;
+	struct timer second; /* watch.c */
+	unsigned seconds;
+	struct trend *trend;
 	uint64_t started_us;
 };
+
+/* watch.c: a look at calls and tunnels every second, for the status page and for the agents. */
+void hras_watch_start(struct hras *h);
+void hras_watch_stop(struct hras *h);                  /* fine when not started */
+uint64_t hras_round_trip_us(void *arg, uint32_t face); /* for the media; arg is the struct hras */
 
 /* The source of HRAS's status page; its arg is the struct hras. */
 extern const struct status_source hras_facts;

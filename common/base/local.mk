@@ -5,6 +5,7 @@ libbase_a_SOURCES = \
 	common/base/clock.c common/base/clock.h \
 	common/base/daemon.c common/base/daemon.h \
 	common/base/err.c common/base/err.h \
+	common/base/heard.c common/base/heard.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/metric.h \
 	common/base/timers.c common/base/timers.h \

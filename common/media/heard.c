@@ -40,65 +40,54 @@ media_leg_mos(const struct media_leg *leg, uint64_t n, uint64_t missed)
 	    missed < n ? (double)missed / (double)n : 1);
 }
 
+static uint16_t
+hundredths(double mos)
+{
+	return (uint16_t)(mos * 100 + 0.5);
+}
+
+struct heard
+media_heard(const struct media_stats *s)
+{
+	return (struct heard){ .packets = (uint32_t)s->packets,
+		.lost = (uint32_t)s->lost,
+		.late = (uint32_t)s->late,
+		.runs = (uint32_t)s->runs,
+		.run_missed = (uint32_t)s->run_missed,
+		.run_longest = s->run_longest,
+		.jitter_us = (uint32_t)(s->jitter_ms * 1000),
+		.delay_us = (uint32_t)(s->delay_ms * 1000),
+		.mos = hundredths(s->mos),
+		.mos_recent = hundredths(s->mos_recent) };
+}
+
 /* -- Samples -- */
 
-/* A loss is taken back when the packet comes after all. */
-static uint64_t
-grown(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
-
-static struct media_mark
-take_mark(const struct media_leg *leg)
-{
-	const struct playout_tally *t = &leg->rtp.tally;
-
-	return (struct media_mark){ leg->rtp.packets, rtp_counter_lost(&leg->rtp), t->late, t->runs,
-		t->run_missed, 0 };
-}
-
 static void
-add_audio(struct media_sample *s, const struct media_mark *now, const struct media_mark *last)
+sample_leg(struct media_leg *leg, struct heard_sum *sum)
 {
-	s->audio += now->packets - last->packets;
-	s->lost += grown(now->lost, last->lost);
-	s->late += now->late - last->late;
-	s->runs += now->runs - last->runs;
-	s->missed += now->run_missed - last->run_missed;
-	if (now->mos == 0)
-		return;
-	s->streams++;
-	s->mos_mean += now->mos; /* a sum for now */
-	if (s->mos_worst == 0 || now->mos < s->mos_worst)
-		s->mos_worst = now->mos;
-}
+	struct heard now, last = leg->sampled;
+	struct heard_sum since = { 0 };
+	struct media_stats s;
 
-static void
-sample_leg(struct media_leg *leg, struct media_sample *s)
-{
-	struct media_mark now = take_mark(leg), last = leg->mark;
-	uint64_t came = now.packets - last.packets, lost = grown(now.lost, last.lost);
-
-	if (came > 0)
-		now.mos = media_leg_mos(leg, came + lost, lost + now.late - last.late);
-	leg->mark = now;
-	if (!media_leg_to_phone(leg))
-		return;
-	s->packets += came;
-	if (leg->cfg.kind == MEDIA_AUDIO)
-		add_audio(s, &now, &last);
+	media_leg_stats(leg, &s);
+	now = media_heard(&s);
+	heard_add(&since, &now, &last);
+	now.mos_recent = since.packets == 0 ?
+	    0 :
+	    hundredths(media_leg_mos(leg, since.packets + since.lost, since.lost + since.late));
+	leg->sampled = now;
+	if (s.to_phone)
+		heard_add(sum, &now, &last);
 }
 
 void
-media_sample(struct media *m, struct media_sample *out)
+media_sample(struct media *m, struct heard_sum *out)
 {
 	struct media_leg *leg;
 
-	*out = (struct media_sample){ 0 };
+	*out = (struct heard_sum){ 0 };
 	LIST_FOREACH(leg, &m->legs, entry)
 		if (leg->cfg.rtp)
 			sample_leg(leg, out);
-	if (out->streams > 0)
-		out->mos_mean /= (double)out->streams;
 }

@@ -63,12 +63,6 @@ struct leg_channel { /* a key of the hash: no padding */
 	uint32_t face, number;
 };
 
-/* The counters of a leg at the last media_sample. */
-struct media_mark {
-	uint64_t packets, lost, late, runs, run_missed;
-	double mos; /* between the last two; 0 = nothing came, or no audio */
-};
-
 struct media_leg {
 	struct media *media;
 	struct media_leg *partner;
@@ -85,7 +79,7 @@ struct media_leg {
 	uint64_t bytes, packets; /* of a stream that is no RTP */
 	uint64_t rtcp_packets, late_dropped, foreign_dropped;
 	struct rtcp_watch rtcp;
-	struct media_mark mark;
+	struct heard sampled; /* at the last media_sample */
 	LIST_ENTRY(media_leg) entry;
 };
 

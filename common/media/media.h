@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/heard.h"
 #include "base/metric.h"
 
 struct event_base;
@@ -143,16 +144,12 @@ void media_leg_stats(const struct media_leg *leg, struct media_stats *out);
  * it, the one of the leg joined to (face, channel / 2). */
 void media_late(struct media *m, uint32_t face, uint32_t channel);
 
-/* What those hear whose phones are served by this agent, since the media_sample before. */
-struct media_sample {
-	size_t streams;              /* of audio, of which something came */
-	double mos_mean, mos_worst;  /* over the streams; 0 = there is none */
-	uint64_t packets, audio;     /* of all RTP, of audio: that came */
-	uint64_t lost, late, missed; /* of audio; missed: in the runs that were closed */
-	uint64_t runs;
-};
-/* To be called at a steady pace of some seconds; it goes through all legs. */
-void media_sample(struct media *m, struct media_sample *out);
+/* The same in short, as the agents tell it each other. */
+struct heard media_heard(const struct media_stats *s);
+
+/* What was heard by the phones that this agent serves since the media_sample before. To be called at
+ * a steady pace of some seconds; it goes through all legs. */
+void media_sample(struct media *m, struct heard_sum *out);
 
 /*
  * E-model (ITU-T G.107 as reduced by Cole and Rosenbluth, G.711 with PLC): delay in ms (mouth to

@@ -314,7 +314,7 @@ media_leg_stats(const struct media_leg *leg, struct media_stats *out)
 		.foreign_dropped = leg->foreign_dropped,
 		.jitter_ms = rtp_counter_jitter_ms(&leg->rtp),
 		.delay_ms = media_leg_delay_ms(leg),
-		.mos_recent = leg->mark.mos,
+		.mos_recent = (double)leg->sampled.mos_recent / 100,
 		.last_us = leg->last_us,
 	};
 	if (leg->type == LEG_SOCKET) {

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Every .c and .h of this folder, in pairs, in the order of the alphabet.
 libstatus_a_SOURCES = \
+	common/status/history.c common/status/history.h \
 	common/status/page.h \
 	common/status/render.c common/status/render.h \
 	common/status/shape.c common/status/shape.h \
-	common/status/status.c common/status/status.h
+	common/status/status.c common/status/status.h \
+	common/status/trend.c common/status/trend.h
 nodist_libstatus_a_SOURCES = common/status/page.c
 
 EXTRA_DIST += common/status/page.html

@@ -89,7 +89,7 @@ tunnel_figure(const json_t *tunnel, const char *key)
 
 	if (json_is_string(v))
 		return strcmp(json_string_value(v), "up") == 0;
-	return json_number_value(v);
+	return json_is_boolean(v) ? json_is_true(v) : json_number_value(v);
 }
 
 static void
@@ -103,6 +103,10 @@ put_tunnels(struct buf *b, const json_t *status)
 		    "Live pairs of GET and POST of the tunnel." },
 		{ "rtt_ms", "tunnel_rtt_ms",
 		    "Smoothed round-trip time of the tunnel, milliseconds." },
+		{ "min_rtt_ms", "tunnel_min_rtt_ms",
+		    "Smallest round-trip time of the last minute, milliseconds." },
+		{ "guarded", "tunnel_guarded",
+		    "1 while redundancy is held back since what waits in the line grew." },
 		{ "bytes_sent", "tunnel_sent_bytes", "Body bytes sent in this session." },
 		{ "bytes_received", "tunnel_received_bytes",
 		    "Body bytes received in this session." },
@@ -119,6 +123,81 @@ put_tunnels(struct buf *b, const json_t *status)
 			buf_printf(b, "vofw_%s{agent=\"", figures[f].name);
 			put_label(b, agent ? agent : "");
 			buf_printf(b, "\"} %.10g\n", tunnel_figure(t, figures[f].key));
+		}
+	}
+}
+
+/* One sample; nothing where the figure is not known. */
+static void
+put_way(struct buf *b, const json_t *tunnel, const char *way, const char *key, const char *name)
+{
+	const json_t *w = json_object_get(tunnel, way), *v = json_object_get(w, key);
+
+	if (v == NULL || json_is_null(v))
+		return;
+	buf_printf(b, "vofw_%s{agent=\"", name);
+	put_label(b, json_string_value(json_object_get(tunnel, "agent")) ?: "");
+	buf_printf(b, "\",direction=\"%s\"} %.10g\n", way, tunnel_figure(w, key));
+}
+
+static void
+put_ways(struct buf *b, const json_t *status)
+{
+	static const struct {
+		const char *key, *name, *help;
+	} figures[] = {
+		{ "loss_level", "tunnel_loss_level",
+		    "Loss of this direction: 0 none, 1 some, 2 much." },
+		{ "loss", "tunnel_loss_ratio", "Share of the voice that was missed lately." },
+		{ "runs", "tunnel_loss_runs", "1 while what is missed comes in runs." },
+		{ "redundancy_level", "tunnel_redundancy",
+		    "How voice is protected: 0 none, 1 resend, 2 and 3 repeat, 4 and 5 parity, 6 distant." },
+		{ "congested", "tunnel_congested", "1 while what waits in the line grows." },
+		{ "connections", "tunnel_streams", "Live connections of this direction." },
+		{ "connections_wanted", "tunnel_streams_wanted",
+		    "Connections that this direction should have." },
+		{ "bytes_per_packet", "tunnel_bytes_per_packet",
+		    "Bytes on the wire for each packet of voice, estimated." },
+	};
+	const json_t *t;
+	size_t i;
+
+	for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+		put_head(b, figures[f].name, figures[f].help, "gauge");
+		json_array_foreach(json_object_get(status, "tunnels"), i, t) {
+			put_way(b, t, "up", figures[f].key, figures[f].name);
+			put_way(b, t, "down", figures[f].key, figures[f].name);
+		}
+	}
+}
+
+static void
+put_heard(struct buf *b, const json_t *status)
+{
+	static const char *const listeners[] = { "inside", "outside" };
+	static const struct {
+		const char *key, *name, *help;
+	} figures[] = {
+		{ "streams", "heard_streams",
+		    "Streams of voice that were heard in the last sample." },
+		{ "mos_mean", "heard_mos_mean", "Mean MOS of what was heard, by the E-model." },
+		{ "mos_worst", "heard_mos_worst", "MOS of who heard worst." },
+		{ "lost_percent", "heard_lost_percent", "Voice that never came, per cent." },
+		{ "late_percent", "heard_late_percent",
+		    "Voice that came too late to be played, per cent." },
+		{ "burst_mean", "heard_burst_packets",
+		    "Mean length of the runs of packets lost or late." },
+		{ "packets_s", "heard_packets_per_second", "Packets heard in a second." },
+	};
+	const json_t *heard = json_object_get(status, "heard"), *v;
+
+	for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+		put_head(b, figures[f].name, figures[f].help, "gauge");
+		for (size_t i = 0; i < 2; i++) {
+			v = json_object_get(json_object_get(heard, listeners[i]), figures[f].key);
+			if (json_is_number(v))
+				buf_printf(b, "vofw_%s{listener=\"%s\"} %.10g\n", figures[f].name,
+				    listeners[i], json_number_value(v));
 		}
 	}
 }
@@ -153,6 +232,8 @@ render_prometheus(const json_t *status, const struct metric_set *sets, size_t n,
 	put_figure(&b, status, sums, "calls", "calls", "Calls in the table now.");
 	put_figure(&b, status, sums, "registrations", "registrations", "Registered contacts now.");
 	put_tunnels(&b, status);
+	put_ways(&b, status);
+	put_heard(&b, status);
 	for (size_t i = 0; i < n; i++) {
 		for (const struct metric *m = sets[i].table; m->name != NULL; m++) {
 			const json_t *v = json_object_get(sums, m->name);

@@ -19,7 +19,8 @@ json_t *render_events(void);
 
 /*
  * Prometheus text format 0.0.4 of the counters and of the status's own figures (vofw_up, uptime,
- * calls, registrations, and for each tunnel its state, connections and round trip). Newly
+ * calls, registrations, what is heard, and for each tunnel its state, connections, round trip and
+ * what each direction is like). Newly
  * allocated by malloc (the HTTP library frees it).
  */
 char *render_prometheus(const json_t *status, const struct metric_set *sets, size_t n, size_t *len);

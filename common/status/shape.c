@@ -38,24 +38,72 @@ shape_text(const char *s)
 	return j;
 }
 
-json_t *
-shape_tunnel(const struct shape_tunnel *t)
+static json_t *
+known(double v, double unit)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "agent",
-	    shape_text(t->agent), "state", t->state, "transport", shape_text(t->transport), "peer",
-	    shape_text(t->peer), "connections", (int)t->connections, "rtt_ms",
-	    rounded((double)t->rtt_us / 1000, 0.01), "since_s", integer(t->since_s), "bytes_sent",
-	    integer(t->bytes_sent), "bytes_received", integer(t->bytes_received), "reconnects",
-	    integer(t->reconnects), "last_error", shape_text(t->last_error ? t->last_error : ""),
-	    "last_error_at", integer(t->last_error_wall_s));
+	return v > 0 ? rounded(v, unit) : json_null();
 }
 
 static json_t *
+shape_way(const struct shape_way *w)
+{
+	return json_pack("{s:i, s:o, s:b, s:s, s:i, s:b, s:i, s:i, s:o, s:o}", "loss_level",
+	    (int)w->loss_level, "loss", rounded(w->loss, 0.0001), "runs", w->loss_runs,
+	    "redundancy", w->redundancy, "redundancy_level", (int)w->redundancy_level, "congested",
+	    w->congested, "connections", (int)w->connections, "connections_wanted",
+	    (int)w->connections_wanted, "bytes_per_packet", known(w->wire_bytes, 0.1),
+	    "body_bytes_per_packet", known(w->body_bytes, 0.1));
+}
+
+json_t *
+shape_tunnel(const struct shape_tunnel *t)
+{
+	json_t *srtt = rounded((double)t->rtt_us / 1000, 0.01);
+	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:i, s:O, s:o, s:o, s:o, s:o, s:o, s:o}",
+	    "agent", shape_text(t->agent), "state", t->state, "transport", shape_text(t->transport),
+	    "peer", shape_text(t->peer), "connections", (int)t->connections, "rtt_ms", srtt,
+	    "since_s", integer(t->since_s), "bytes_sent", integer(t->bytes_sent), "bytes_received",
+	    integer(t->bytes_received), "reconnects", integer(t->reconnects), "last_error",
+	    shape_text(t->last_error ? t->last_error : ""), "last_error_at",
+	    integer(t->last_error_wall_s));
+
+	json_object_set_new(j, "srtt_ms", srtt);
+	json_object_set_new(j, "min_rtt_ms", rounded((double)t->min_rtt_us / 1000, 0.01));
+	json_object_set_new(j, "guarded", json_boolean(t->guarded));
+	json_object_set_new(j, "up", shape_way(&t->up));
+	json_object_set_new(j, "down", shape_way(&t->down));
+	return j;
+}
+
+static json_t *
+mos(unsigned hundredths)
+{
+	return rounded(hundredths / 100.0, 0.01);
+}
+
+static json_t *
+heard(const struct heard *h)
+{
+	double burst = h->runs > 0 ? (double)h->run_missed / h->runs : 0;
+
+	if (h->packets == 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packets",
+	    integer(h->packets), "lost", integer(h->lost), "late", integer(h->late), "jitter_ms",
+	    rounded(h->jitter_us / 1000.0, 0.01), "delay_ms", rounded(h->delay_us / 1000.0, 0.01),
+	    "bursts", integer(h->runs), "burst_mean", rounded(burst, 0.01), "burst_longest",
+	    integer(h->run_longest), "mos", mos(h->mos), "mos_recent", mos(h->mos_recent));
+}
+
+/* MOS is the listener's business: what came here counts only while nothing is heard of him. */
+static json_t *
 direction(const struct shape_direction *d)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "packets", integer(d->packets), "lost",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "packets", integer(d->packets), "lost",
 	    integer(d->lost), "late_dropped", integer(d->late_dropped), "jitter_ms",
-	    rounded(d->jitter_ms, 0.01), "mos", rounded(d->mos, 0.01));
+	    rounded(d->jitter_ms, 0.01), "mos",
+	    d->heard.packets > 0 ? mos(d->heard.mos) : rounded(d->mos, 0.01), "heard",
+	    heard(&d->heard));
 }
 
 static json_t *

@@ -3,9 +3,11 @@
 #define VOFW_STATUS_SHAPE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/heard.h"
 
 /*
  * The JSON shapes that both agents show, so that a script reads one like the other (hrac(8),
@@ -16,13 +18,26 @@
  * is JSON's null. */
 json_t *shape_text(const char *s);
 
+struct shape_way {           /* one direction of a tunnel */
+	unsigned loss_level; /* 0 none, 1 some, 2 much */
+	double loss;         /* share 0..1, as far as this end knows */
+	bool loss_runs, congested;
+	const char *redundancy;    /* "none", "parity 1" ... */
+	unsigned redundancy_level; /* the same as a number, in the order of docs/PROTOCOL.md */
+	unsigned connections, connections_wanted;
+	double body_bytes, wire_bytes; /* a packet of voice; 0 = not known */
+};
+
 struct shape_tunnel {
 	const char *agent;
 	const char *state;     /* "up", "connecting", "down" */
 	const char *transport; /* "http", "https via proxy" ... */
 	const char *peer;      /* the other end's address as seen here, NULL = none */
 	unsigned connections;  /* live pairs of GET and POST, as tunnel.connections counts them */
-	uint64_t rtt_us;
+	uint64_t rtt_us;       /* smoothed; 0 = not measured */
+	uint64_t min_rtt_us;   /* likewise; of the last minute */
+	bool guarded;          /* redundancy is held back */
+	struct shape_way up, down;
 	uint64_t since_s; /* in this state */
 	uint64_t bytes_sent, bytes_received;
 	uint64_t reconnects;
@@ -33,7 +48,8 @@ json_t *shape_tunnel(const struct shape_tunnel *t);
 
 struct shape_direction { /* what came from one phone of a stream */
 	uint64_t packets, lost, late_dropped;
-	double jitter_ms, mos;
+	double jitter_ms, mos; /* as it came here; `mos` counts while `heard` is not known */
+	struct heard heard;    /* where it is heard; packets 0 = not known */
 };
 
 struct shape_stream {

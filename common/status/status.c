@@ -94,6 +94,12 @@ answer_events(struct status *s, struct answer *a)
 }
 
 static void
+answer_history(struct status *s, struct answer *a)
+{
+	answer_json(a, s->src->history(s->arg));
+}
+
+static void
 answer_metrics(struct status *s, struct answer *a)
 {
 	struct metric_set sets[STATUS_SETS_MAX];
@@ -124,6 +130,7 @@ static const struct {
 	{ "/api/calls", answer_calls },
 	{ "/api/registrations", answer_registrations },
 	{ "/api/events", answer_events },
+	{ "/api/history", answer_history },
 	{ "/metrics", answer_metrics },
 	{ "/healthz", answer_healthz },
 };

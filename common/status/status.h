@@ -13,7 +13,8 @@ struct event_base;
 
 /*
  * The status page, JSON and metrics of an agent over HTTP (libmicrohttpd on the agent's own loop):
- * / (the page), /api/status, /api/calls, /api/registrations, /api/events, /metrics, /healthz.
+ * / (the page), /api/status, /api/calls, /api/registrations, /api/events, /api/history, /metrics,
+ * /healthz.
  * Read-only: GET and HEAD. It knows nothing of tunnels and calls: the wiring gives it JSON.
  * Connections are capped at 64 and idle ones closed after 15 s.
  */
@@ -27,6 +28,7 @@ struct status_source {
 	bool (*healthy)(void *arg); /* the tunnel is up */
 	/* Fills at most cap sets; their counters are in /metrics and in /api/status. */
 	size_t (*metrics)(void *arg, struct metric_set *out, size_t cap);
+	json_t *(*history)(void *arg); /* of the last 15 minutes */
 };
 
 /* ERR_IN_USE, ERR_IO (logged with address and reason). */

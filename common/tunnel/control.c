@@ -14,6 +14,7 @@ enum { FAMILY_NONE = 0, FAMILY_V4 = 4, FAMILY_V6 = 6, FAMILY_V6_SCOPED = 7 };
 
 #define LEG_MAX (UINT32_MAX / 2) /* leg*2+1 is a channel number */
 #define BUSY_MAX 4096            /* a bit for each even port there can be */
+#define MOS_MAX 500              /* hundredths */
 
 enum {
 	LEG_MUX = 1 << 0,
@@ -198,6 +199,32 @@ get_leg(struct wire_read *r, struct control_leg *l)
 }
 
 static void
+get_heard(struct wire_read *r, struct heard *h)
+{
+	h->packets = (uint32_t)get_uint(r, UINT32_MAX);
+	h->lost = (uint32_t)get_uint(r, UINT32_MAX);
+	h->late = (uint32_t)get_uint(r, UINT32_MAX);
+	h->runs = (uint32_t)get_uint(r, UINT32_MAX);
+	h->run_missed = (uint32_t)get_uint(r, UINT32_MAX);
+	h->run_longest = (uint32_t)get_uint(r, UINT32_MAX);
+	h->jitter_us = (uint32_t)get_uint(r, UINT32_MAX);
+	h->delay_us = (uint32_t)get_uint(r, UINT32_MAX);
+	h->mos = (uint16_t)get_uint(r, MOS_MAX);
+	h->mos_recent = (uint16_t)get_uint(r, MOS_MAX);
+}
+
+static void
+get_heard_legs(struct wire_read *r, struct control_heard *h)
+{
+	while (!r->bad && r->left > 0 && h->n < CONTROL_HEARD_MAX) {
+		h->leg[h->n].leg = (uint32_t)get_uint(r, LEG_MAX);
+		get_heard(r, &h->leg[h->n++].heard);
+	}
+	if (h->n == 0)
+		r->bad = true;
+}
+
+static void
 get_payload(struct wire_read *r, struct control *c)
 {
 	switch (c->type) {
@@ -242,6 +269,9 @@ get_payload(struct wire_read *r, struct control *c)
 		c->u.leg_source.rtcp = get_bool(r);
 		c->u.leg_source.source = get_set_addr(r);
 		break;
+	case CONTROL_HEARD:
+		get_heard_legs(r, &c->u.heard);
+		break;
 	case CONTROL_BANDWIDTH:
 		c->u.bandwidth.max_kbit = (uint32_t)get_uint(r, UINT32_MAX);
 		break;
@@ -254,7 +284,7 @@ control_decode(uint8_t type, const uint8_t *in, size_t n, struct control *out)
 	struct wire_read r = wire_reader(in, n);
 	struct control c = { .type = (enum control_type)type };
 
-	if (type < CONTROL_AGENT || type > CONTROL_BANDWIDTH || type == 12)
+	if (type < CONTROL_AGENT || type > CONTROL_BANDWIDTH)
 		return ERR_UNSUPPORTED;
 	if (n > CONTROL_MAX)
 		return ERR_MALFORMED;
@@ -375,6 +405,26 @@ put_leg(struct wire_write *w, const struct control_leg *l)
 }
 
 static void
+put_heard_legs(struct wire_write *w, const struct control_heard *legs)
+{
+	for (size_t i = 0; i < legs->n && i < CONTROL_HEARD_MAX; i++) {
+		const struct heard *h = &legs->leg[i].heard;
+
+		wire_put_varint(w, legs->leg[i].leg);
+		wire_put_varint(w, h->packets);
+		wire_put_varint(w, h->lost);
+		wire_put_varint(w, h->late);
+		wire_put_varint(w, h->runs);
+		wire_put_varint(w, h->run_missed);
+		wire_put_varint(w, h->run_longest);
+		wire_put_varint(w, h->jitter_us);
+		wire_put_varint(w, h->delay_us);
+		wire_put_varint(w, h->mos);
+		wire_put_varint(w, h->mos_recent);
+	}
+}
+
+static void
 put_payload(struct wire_write *w, const struct control *c)
 {
 	switch (c->type) {
@@ -418,6 +468,9 @@ put_payload(struct wire_write *w, const struct control *c)
 		wire_put_varint(w, c->u.leg_source.leg);
 		wire_put_u8(w, c->u.leg_source.rtcp);
 		put_addr(w, &c->u.leg_source.source);
+		break;
+	case CONTROL_HEARD:
+		put_heard_legs(w, &c->u.heard);
 		break;
 	case CONTROL_BANDWIDTH:
 		wire_put_varint(w, c->u.bandwidth.max_kbit);

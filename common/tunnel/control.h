@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/heard.h"
 
 /*
  * What the agents tell each other in reliable frames: types and payloads (docs/PROTOCOL.md,
@@ -30,7 +31,8 @@ enum control_type {
 	CONTROL_LEG_CLOSE,  /* down */
 	CONTROL_LEG_FAILED, /* up: the ports of this leg cannot be opened */
 	CONTROL_LEG_SOURCE, /* up: the phone's real media address differs from what was taught */
-	CONTROL_BANDWIDTH = 13, /* both: what the sender's administrator allows the tunnel */
+	CONTROL_HEARD,      /* both: how legs' voice arrives where it is heard */
+	CONTROL_BANDWIDTH,  /* both: what the sender's administrator allows the tunnel */
 };
 
 #define CONTROL_MAX 65900 /* longest payload (one SIP message and its flow) */
@@ -132,6 +134,17 @@ struct control_bandwidth { /* a session begins with 0 on both sides; the smaller
 	uint32_t max_kbit; /* of IP traffic, each way; 0 = no cap */
 };
 
+#define CONTROL_HEARD_MAX 16 /* legs in one message */
+
+/* Up: what the leg's phone hears. Down: what is heard of the leg's phone by the other one. */
+struct control_heard {
+	size_t n; /* >= 1 */
+	struct {
+		uint32_t leg;
+		struct heard heard;
+	} leg[CONTROL_HEARD_MAX];
+};
+
 /* A decoded control message: `type` tells the member. */
 struct control {
 	enum control_type type;
@@ -147,6 +160,7 @@ struct control {
 		struct control_leg_close leg_close;
 		struct control_leg_failed leg_failed;
 		struct control_leg_source leg_source;
+		struct control_heard heard;
 		struct control_bandwidth bandwidth;
 	} u;
 };

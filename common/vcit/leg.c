@@ -301,8 +301,8 @@ vcit_leg_set_remote(struct leg *leg, const struct leg_remote *remote)
 
 /* -- What the agents report -- */
 
-static struct leg *
-find_of_face(struct vcit *v, uint32_t face, uint32_t number)
+struct leg *
+vcit_leg_find(struct vcit *v, uint32_t face, uint32_t number)
 {
 	struct leg *leg = find(v, number);
 
@@ -322,7 +322,7 @@ void
 vcit_leg_source(struct vcit *v, uint32_t face, uint32_t number, bool rtcp,
     const struct addr *source)
 {
-	struct leg *leg = find_of_face(v, face, number);
+	struct leg *leg = vcit_leg_find(v, face, number);
 
 	if (leg == NULL || rtcp || addr_equal(&leg->source, source))
 		return;
@@ -349,7 +349,7 @@ vcit_leg_failed(struct vcit *v, uint32_t face, uint32_t number, uint16_t port, u
 		.status = 503,
 		.text = "media port not available",
 		.sides = VCIT_BOTH_SIDES };
-	struct leg *leg = find_of_face(v, face, number);
+	struct leg *leg = vcit_leg_find(v, face, number);
 
 	v->now_us = now_us;
 	if (leg == NULL || leg->port != port)

@@ -4,6 +4,7 @@ libvcit_a_SOURCES = \
 	common/vcit/call.c \
 	common/vcit/end.c \
 	common/vcit/face.c \
+	common/vcit/heard.c \
 	common/vcit/leg.c \
 	common/vcit/offer.c \
 	common/vcit/place.c \

@@ -83,9 +83,11 @@ struct leg {
 	struct media_leg *media;
 	struct addr rtp, rtcp; /* what the phone's SDP named, as told to the media */
 	bool mux;
-	struct addr source;   /* where the phone's RTP really comes from, as its agent learnt */
-	bool untold, relatch; /* its agent must still hear of a change; ... and learn anew */
-	UT_hash_handle hh;    /* of the numbered ones */
+	struct addr source;    /* where the phone's RTP really comes from, as its agent learnt */
+	bool untold, relatch;  /* its agent must still hear of a change; ... and learn anew */
+	struct heard heard;    /* what its phone hears, as its agent tells */
+	uint32_t told_packets; /* of what is heard of its phone, when its agent was told last */
+	UT_hash_handle hh;     /* of the numbered ones */
 };
 
 /*
@@ -189,6 +191,7 @@ struct vcit {
 	struct face *faces; /* by number */
 	uint32_t last_call, last_leg;
 	uint64_t now_us;
+	struct heard_sum heard; /* by inside phones, since vcit_take_heard */
 	struct vcit_counters n;
 };
 
@@ -267,7 +270,13 @@ void vcit_stream_close(struct row *row, size_t i);
 void vcit_leg_set_remote(struct leg *leg, const struct leg_remote *remote);
 void vcit_stream_tell(struct row *row, size_t i); /* what has changed, to the agents */
 void vcit_leg_teach(struct leg *leg);
+struct leg *vcit_leg_find(struct vcit *v, uint32_t face, uint32_t number); /* NULL = none there */
 struct addr vcit_leg_phone(const struct leg *leg); /* its media address as best known */
+
+/* -- heard.c -- */
+
+/* What is heard of the leg's phone by the other one. */
+struct heard vcit_heard_of(const struct leg *leg);
 
 /* -- face.c: agents -- */
 

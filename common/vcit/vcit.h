@@ -120,6 +120,17 @@ void vcit_leg_source(struct vcit *v, uint32_t face, uint32_t leg, bool rtcp,
 /* A socket leg of HRAS learnt its source (media's on_source). */
 void vcit_local_source(struct vcit *v, struct media_leg *leg, bool rtcp, const struct addr *source);
 
+/* -- What is heard (docs/PROTOCOL.md, HEARD) -- */
+
+/* The agent of `face` tells what the phone of its leg hears; a leg that is not known is ignored. */
+void vcit_leg_heard(struct vcit *v, uint32_t face, uint32_t leg, const struct heard *h);
+/* What inside phones heard since the last call of this. */
+struct heard_sum vcit_take_heard(struct vcit *v);
+/* What the agent of `face` shall know: what is heard of the phone of its leg by the other one. */
+typedef void vcit_heard_cb(void *arg, uint32_t face, uint32_t leg, const struct heard *h);
+/* For the legs at agents whose number modulo `parts` is `part`, where something new was heard. */
+void vcit_each_heard(struct vcit *v, unsigned part, unsigned parts, vcit_heard_cb *cb, void *arg);
+
 /* Ends all calls: BYE both ways to those that are up, to the callee only of those that ring.
  * `reason` (no quotes in it) is for the log and the Reason header. */
 void vcit_end_all(struct vcit *v, const char *reason, uint64_t now_us);
@@ -129,6 +140,7 @@ struct vcit_stream_view {
 	enum media_kind kind;
 	struct addr inside, outside; /* phones' media addresses; may be unset */
 	struct media_stats from_inside, from_outside;
+	struct heard heard_of_inside, heard_of_outside; /* of that phone by the other one */
 };
 struct vcit_call_view {
 	const char *call_id, *from, *to;

@@ -49,6 +49,8 @@ view_streams(const struct row *row, struct vcit_stream_view view[static VCIT_STR
 			.outside = vcit_leg_phone(out) };
 		media_leg_stats(in->media, &view[n].from_inside);
 		media_leg_stats(out->media, &view[n].from_outside);
+		view[n].heard_of_inside = vcit_heard_of(in);
+		view[n].heard_of_outside = vcit_heard_of(out);
 		n++;
 	}
 	return n;

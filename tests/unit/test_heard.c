@@ -101,10 +101,10 @@ stats(const struct media_leg *leg)
 	return s;
 }
 
-static struct media_sample
+static struct heard_sum
 sample(void)
 {
-	struct media_sample s;
+	struct heard_sum s;
 
 	media_sample(media, &s);
 	return s;
@@ -133,6 +133,12 @@ static void
 assert_about(double is, double should)
 {
 	assert_true(fabs(is - should) < 1e-9);
+}
+
+static void
+assert_mos(unsigned hundredths, double should)
+{
+	assert_true(fabs(hundredths - 100 * should) <= 0.5);
 }
 
 static void
@@ -175,20 +181,20 @@ static void
 sample_tells_what_the_phones_here_hear_since_the_last_one(void **state)
 {
 	struct media_leg *leg = to_phone(&voice, LEG);
-	struct media_sample s = sample();
+	struct heard_sum s = sample();
 
 	(void)state;
 	assert_true(stats(leg).to_phone);
 	assert_int_equal(s.streams, 0);
-	assert_true(s.mos_mean == 0 && s.mos_worst == 0);
+	assert_true(s.mos_sum == 0 && s.mos_worst == 0);
 	bad_line(LEG);
 	s = sample();
 	assert_int_equal(s.streams, 1);
 	assert_true(s.packets == 900 && s.audio == 900 && s.lost == 100 && s.late == 100);
-	assert_true(s.runs == 93 && s.missed == 186);
-	assert_about(s.mos_mean, media_mos(80, 0.2));
-	assert_about(s.mos_worst, s.mos_mean);
-	assert_about(stats(leg).mos_recent, s.mos_mean);
+	assert_true(s.runs == 93 && s.run_missed == 186);
+	assert_mos(s.mos_worst, media_mos(80, 0.2));
+	assert_int_equal(s.mos_sum, s.mos_worst);
+	assert_about(stats(leg).mos_recent, s.mos_worst / 100.0);
 	s = sample();
 	assert_true(s.streams == 0 && s.packets == 0 && s.lost == 0 && s.late == 0 && s.runs == 0);
 	assert_true(stats(leg).mos_recent == 0);
@@ -198,7 +204,7 @@ sample_tells_what_the_phones_here_hear_since_the_last_one(void **state)
 static void
 sample_knows_the_worst_of_many_and_leaves_out_who_listens_elsewhere(void **state)
 {
-	struct media_sample s;
+	struct heard_sum s;
 
 	(void)state;
 	to_phone(&voice, 1);
@@ -218,15 +224,15 @@ sample_knows_the_worst_of_many_and_leaves_out_who_listens_elsewhere(void **state
 	assert_int_equal(s.packets, 900 + 100 + 900);
 	assert_int_equal(s.audio, 1000);
 	assert_int_equal(s.lost, 100);
-	assert_about(s.mos_worst, media_mos(80, 0.2));
-	assert_about(s.mos_mean, (media_mos(80, 0.2) + media_mos(80, 0)) / 2);
+	assert_mos(s.mos_worst, media_mos(80, 0.2));
+	assert_mos((unsigned)s.mos_sum - s.mos_worst, media_mos(80, 0));
 }
 
 static void
 a_loss_that_is_made_good_between_two_samples_is_no_negative_one(void **state)
 {
 	uint8_t p[172] = { 0x80, 0, 0, 0 };
-	struct media_sample s;
+	struct heard_sum s;
 
 	(void)state;
 	to_phone(&voice, LEG);
@@ -238,7 +244,33 @@ a_loss_that_is_made_good_between_two_samples_is_no_negative_one(void **state)
 	media_from_tunnel(media, FACE, 2 * LEG, p, sizeof(p), 1000000);
 	s = sample();
 	assert_int_equal(s.lost, 0);
-	assert_about(s.mos_worst, media_mos(80, 0));
+	assert_mos(s.mos_worst, media_mos(80, 0));
+}
+
+static void
+an_agent_that_starts_over_takes_nothing_away(void **state)
+{
+	const struct heard last = { .packets = 5000, .lost = 40, .late = 7, .mos = 420 };
+	const struct heard now = {
+		.packets = 100, .lost = 2, .late = 1, .mos = 410, .mos_recent = 400
+	};
+	struct heard_sum sum = { 0 };
+
+	(void)state;
+	heard_add(&sum, &now, &last);
+	assert_true(sum.packets == 100 && sum.lost == 2 && sum.late == 1 && sum.mos_worst == 400);
+}
+
+static void
+counts_may_wrap(void **state)
+{
+	const struct heard last = { .packets = UINT32_MAX - 9, .lost = UINT32_MAX, .mos = 420 };
+	const struct heard now = { .packets = 90, .lost = 1, .mos = 420, .mos_recent = 420 };
+	struct heard_sum sum = { 0 };
+
+	(void)state;
+	heard_add(&sum, &now, &last);
+	assert_true(sum.packets == 100 && sum.audio == 100 && sum.lost == 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -251,6 +283,8 @@ main(void)
 		TEST(the_tunnel_is_part_of_the_delay_when_rtcp_does_not_tell_it),
 		TEST(sample_tells_what_the_phones_here_hear_since_the_last_one),
 		TEST(sample_knows_the_worst_of_many_and_leaves_out_who_listens_elsewhere),
+		TEST(an_agent_that_starts_over_takes_nothing_away),
+		TEST(counts_may_wrap),
 		TEST(a_loss_that_is_made_good_between_two_samples_is_no_negative_one),
 	};
 

@@ -245,7 +245,7 @@ every_control_message_is_told_and_as_told(void **state)
 		seen |= 1u << type;
 	}
 	for (unsigned type = CONTROL_AGENT; type <= CONTROL_BANDWIDTH; type++)
-		if (type != 12 && (seen & 1u << type) == 0)
+		if ((seen & 1u << type) == 0)
 			fail_msg("PROTOCOL.md has no example of control message %u", type);
 }
 

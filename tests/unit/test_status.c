@@ -36,9 +36,13 @@ static json_t *
 source_status(void *arg)
 {
 	(void)arg;
-	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:[{s:s, s:s, s:i, s:f}]}", "role", "hras",
-	    "version", "0", "uptime_s", 5, "calls", 2, "registrations", 1, "tunnels", "agent",
-	    "off\"ice", "state", "up", "connections", 2, "rtt_ms", 12.5);
+	return json_pack(
+	    "{s:s, s:s, s:i, s:i, s:i, s:[{s:s, s:s, s:i, s:f, s:b, s:{s:i, s:b, s:n}}],"
+	    " s:{s:{s:f, s:n}, s:{s:n}}}",
+	    "role", "hras", "version", "0", "uptime_s", 5, "calls", 2, "registrations", 1,
+	    "tunnels", "agent", "off\"ice", "state", "up", "connections", 2, "rtt_ms", 12.5,
+	    "guarded", 1, "down", "loss_level", 2, "congested", 1, "bytes_per_packet", "heard",
+	    "outside", "mos_worst", 3.25, "burst_mean", "inside", "mos_worst");
 }
 
 static json_t *
@@ -72,8 +76,15 @@ source_metrics(void *arg, struct metric_set *out, size_t cap)
 	return 2;
 }
 
+static json_t *
+source_history(void *arg)
+{
+	(void)arg;
+	return json_pack("{s:[i, n]}", "calls", 3);
+}
+
 static const struct status_source source = { source_status, source_calls, source_registrations,
-	source_healthy, source_metrics };
+	source_healthy, source_metrics, source_history };
 
 static int
 start(void **state)
@@ -165,6 +176,30 @@ metrics_are_prometheus_text_with_each_name_told_once(void **state)
 	assert_non_null(strstr(answer, "# TYPE vofw_gadgets gauge\nvofw_gadgets 6\n"));
 	assert_non_null(strstr(answer, "vofw_tunnel_up{agent=\"off\\\"ice\"} 1\n"));
 	assert_non_null(strstr(answer, "vofw_calls 2\n"));
+	assert_non_null(strstr(answer, "vofw_tunnel_guarded{agent=\"off\\\"ice\"} 1\n"));
+}
+
+static void
+metrics_tell_each_direction_and_each_side_and_nothing_unknown(void **state)
+{
+	(void)state;
+	get("/metrics");
+	assert_non_null(strstr(answer,
+	    "vofw_tunnel_loss_level{agent=\"off\\\"ice\",direction=\"down\"} 2\n"));
+	assert_non_null(strstr(answer,
+	    "vofw_tunnel_congested{agent=\"off\\\"ice\",direction=\"down\"} 1\n"));
+	assert_null(strstr(answer, "direction=\"up\""));
+	assert_null(strstr(answer, "vofw_tunnel_bytes_per_packet{"));
+	assert_non_null(strstr(answer, "vofw_heard_mos_worst{listener=\"outside\"} 3.25\n"));
+	assert_null(strstr(answer, "vofw_heard_mos_worst{listener=\"inside\"}"));
+	assert_null(strstr(answer, "vofw_heard_burst_packets{"));
+}
+
+static void
+history_is_what_the_source_tells(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(get("/api/history"), "\r\n\r\n{\"calls\":[3,null]}"));
 }
 
 static void
@@ -234,6 +269,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_json_has_the_figures_of_the_source_and_the_counters),
 		cmocka_unit_test(metrics_are_prometheus_text_with_each_name_told_once),
+		cmocka_unit_test(metrics_tell_each_direction_and_each_side_and_nothing_unknown),
+		cmocka_unit_test(history_is_what_the_source_tells),
 		cmocka_unit_test(healthz_follows_the_tunnel),
 		cmocka_unit_test(events_show_the_log_newest_first),
 		cmocka_unit_test(page_is_whole_and_asks_nobody_else),

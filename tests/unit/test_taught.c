@@ -19,6 +19,9 @@ struct fixture {
 	uint32_t failed_leg;
 	int failed_err, failed_n;
 	uint16_t port;
+	unsigned heard_n;
+	uint32_t heard_leg;
+	struct heard heard;
 };
 
 static void
@@ -211,6 +214,70 @@ a_call_may_end_before_its_legs(void **state)
 	assert_false(is_open(f->port));
 }
 
+static void
+on_heard(void *arg, uint32_t leg, const struct heard *h)
+{
+	struct fixture *f = arg;
+
+	f->heard_n++;
+	f->heard_leg = leg;
+	f->heard = *h;
+}
+
+/* A packet of voice from HRAS for the phone of leg 5. */
+static void
+voice_comes(struct fixture *f, uint8_t seq)
+{
+	const uint8_t p[172] = { 0x80, 0, 0, seq };
+
+	media_from_tunnel(f->media, 0, 10, p, sizeof(p), 1000000);
+}
+
+static void
+what_a_phone_hears_is_told_once_and_in_its_turn(void **state)
+{
+	struct fixture *f = *state;
+
+	teach_leg(f, 5, 1, f->port);
+	taught_each_heard(f->taught, 0, 5, on_heard, f);
+	assert_int_equal(f->heard_n, 0); /* nothing yet */
+	voice_comes(f, 1);
+	voice_comes(f, 4);
+	for (unsigned part = 1; part < 5; part++)
+		taught_each_heard(f->taught, part, 5, on_heard, f);
+	assert_int_equal(f->heard_n, 0); /* not its turn */
+	taught_each_heard(f->taught, 0, 5, on_heard, f);
+	taught_each_heard(f->taught, 0, 5, on_heard, f);
+	assert_int_equal(f->heard_n, 1);
+	assert_int_equal(f->heard_leg, 5);
+	assert_int_equal(f->heard.packets, 2);
+	assert_int_equal(f->heard.lost, 2);
+	voice_comes(f, 5);
+	taught_each_heard(f->taught, 0, 5, on_heard, f);
+	assert_int_equal(f->heard_n, 2);
+}
+
+static void
+what_is_heard_of_a_phone_is_kept_and_summed_up(void **state)
+{
+	struct fixture *f = *state;
+	struct heard h = { .packets = 100, .lost = 3, .mos = 400, .mos_recent = 410 };
+	const struct taught_leg *legs[1];
+	struct heard_sum sum;
+
+	teach_call(f, 1, "c1");
+	teach_leg(f, 5, 1, f->port);
+	taught_heard(f->taught, 77, &h);
+	taught_heard(f->taught, 5, &h);
+	h.packets = 150;
+	taught_heard(f->taught, 5, &h);
+	assert_int_equal(taught_legs(f->taught, 1, legs, 1), 1);
+	assert_int_equal(legs[0]->heard_of.packets, 150);
+	sum = taught_take_heard(f->taught);
+	assert_true(sum.audio == 150 && sum.lost == 3 && sum.streams == 2);
+	assert_int_equal(taught_take_heard(f->taught).audio, 0);
+}
+
 int
 main(void)
 {
@@ -221,6 +288,8 @@ main(void)
 		TEST(what_a_sync_does_not_name_is_closed),
 		TEST(legs_of_a_call_come_in_the_order_of_their_streams),
 		TEST(a_call_may_end_before_its_legs),
+		TEST(what_a_phone_hears_is_told_once_and_in_its_turn),
+		TEST(what_is_heard_of_a_phone_is_kept_and_summed_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -309,6 +309,89 @@ the_real_source_of_a_phone_is_shown_at_the_other_agent(void **state)
 	assert_int_equal(lab->legs_n, legs_n + 1);
 }
 
+struct heard_seen {
+	unsigned n;
+	uint32_t face, leg;
+	struct heard heard;
+};
+
+static void
+on_heard(void *arg, uint32_t face, uint32_t leg, const struct heard *h)
+{
+	struct heard_seen *seen = arg;
+
+	*seen = (struct heard_seen){ seen->n + 1, face, leg, *h };
+}
+
+static void
+see_stream(void *arg, const struct vcit_call_view *call)
+{
+	assert_int_equal(call->streams_n, 1);
+	*(struct vcit_stream_view *)arg = call->streams[0];
+}
+
+static void
+what_an_inside_phone_hears_is_known_from_its_agent(void **state)
+{
+	struct lab *lab = office_calls_out(state);
+	struct heard h = { .packets = 100, .lost = 3, .mos = 400, .mos_recent = 410 };
+	uint32_t leg = lab_last_leg(lab, OFFICE)->o.leg;
+	struct vcit_stream_view s;
+	struct heard_seen seen = { 0 };
+
+	vcit_leg_heard(lab->vcit, BRANCH_OFFICE, leg, &h); /* not its leg */
+	vcit_leg_heard(lab->vcit, OFFICE, leg + 100, &h);
+	vcit_each(lab->vcit, see_stream, &s);
+	assert_int_equal(s.heard_of_outside.packets, 0);
+	vcit_leg_heard(lab->vcit, OFFICE, leg, &h);
+	vcit_each(lab->vcit, see_stream, &s);
+	assert_int_equal(s.heard_of_outside.packets, 100);
+	assert_int_equal(s.heard_of_outside.mos, 400);
+	assert_int_equal(s.heard_of_inside.packets, 0); /* the phone outside hears nothing yet */
+	assert_int_equal(vcit_take_heard(lab->vcit).lost, 3);
+	assert_int_equal(vcit_take_heard(lab->vcit).lost, 0);
+	/* It is no news for that agent. */
+	vcit_each_heard(lab->vcit, 0, 1, on_heard, &seen);
+	assert_int_equal(seen.n, 0);
+}
+
+static void
+what_is_heard_of_a_phone_is_told_to_its_agent_once(void **state)
+{
+	struct lab *lab = office_calls_out(state);
+	uint32_t leg = lab_last_leg(lab, OFFICE)->o.leg;
+	struct heard_seen seen = { 0 };
+	const uint8_t p[172] = { 0x80 };
+
+	media_from_tunnel(lab->media, OFFICE, 2 * leg, p, sizeof(p), 1000000);
+	vcit_each_heard(lab->vcit, (leg + 1) % 5, 5, on_heard, &seen);
+	assert_int_equal(seen.n, 0);
+	vcit_each_heard(lab->vcit, leg % 5, 5, on_heard, &seen);
+	vcit_each_heard(lab->vcit, leg % 5, 5, on_heard, &seen);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.face, OFFICE);
+	assert_int_equal(seen.leg, leg);
+	assert_int_equal(seen.heard.packets, 1);
+}
+
+static void
+between_two_agents_each_is_told_what_the_other_ones_phone_hears(void **state)
+{
+	struct lab *lab = *state;
+	struct heard h = { .packets = 70, .mos = 400 };
+	struct heard_seen seen = { 0 };
+
+	lab_agent_up(lab, BRANCH_OFFICE, "10.0.0.5");
+	lab_place(lab, OFFICE, BRANCH_OFFICE);
+	lab_call_up(lab, INSIDE_AUDIO, AUDIO("10.0.0.20", "4000"));
+	vcit_leg_heard(lab->vcit, BRANCH_OFFICE, lab_last_leg(lab, BRANCH_OFFICE)->o.leg, &h);
+	vcit_each_heard(lab->vcit, 0, 1, on_heard, &seen);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.face, OFFICE);
+	assert_int_equal(seen.leg, lab_last_leg(lab, OFFICE)->o.leg);
+	assert_int_equal(seen.heard.packets, 70);
+}
+
 static void
 the_last_will_exists_while_the_call_is_up_and_follows_the_cseq(void **state)
 {
@@ -351,6 +434,9 @@ main(void)
 		TEST(a_port_that_fails_while_it_rings_refuses_the_answer),
 		TEST(a_doomed_call_is_given_up_when_the_proxy_forgets_it),
 		TEST(the_real_source_of_a_phone_is_shown_at_the_other_agent),
+		TEST(what_an_inside_phone_hears_is_known_from_its_agent),
+		TEST(what_is_heard_of_a_phone_is_told_to_its_agent_once),
+		TEST(between_two_agents_each_is_told_what_the_other_ones_phone_hears),
 		TEST(the_last_will_exists_while_the_call_is_up_and_follows_the_cseq),
 	};
 
