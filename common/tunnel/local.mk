@@ -9,6 +9,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/handshake.c common/tunnel/handshake.h \
 	common/tunnel/impl.h \
 	common/tunnel/input.c \
+	common/tunnel/meter.c common/tunnel/meter.h \
 	common/tunnel/output.c \
 	common/tunnel/parity.c common/tunnel/parity.h \
 	common/tunnel/recover.c common/tunnel/recover.h \
