@@ -12,7 +12,7 @@
  * The receiver's side of parity: it remembers the media batches that came and the groups of which
  * something lacks, and rebuilds what can be (docs/PROTOCOL.md, "Redundancy").
  *
- * It remembers the last 512 batches and 64 groups, in about 840 KB that are allocated when the
+ * It remembers the last 512 batches and 64 groups, in about 820 KB that are allocated when the
  * first of them comes and only while they are expected: a clean tunnel pays a test of a flag. All
  * that comes may be hostile. A batch is looked up by a compare with each group that waits, and each
  * group is solved once at most, so that the work is bounded for each batch and for each sum.
