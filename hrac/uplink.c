@@ -57,6 +57,7 @@ run_turn(struct uplink *u)
 {
 	unsigned i = 0;
 
+	u->end_due = false;
 	do {
 		u->more = false;
 		if (u->renew)
@@ -87,10 +88,29 @@ leave(struct uplink *u)
 }
 
 static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink *u = arg;
+
+	(void)fd;
+	(void)what;
+	/* Not when a flush of our owner's was before us. */
+	if (!u->end_due)
+		return;
+	enter(u);
+	leave(u);
+}
+
+/* Once for all the sockets that are ready now. */
+static void
 on_http_turn(void *arg)
 {
-	enter(arg);
-	leave(arg);
+	struct uplink *u = arg;
+
+	if (u->end_due)
+		return;
+	u->end_due = true;
+	event_active(&u->end, EV_TIMEOUT, 0);
 }
 
 static void
@@ -220,6 +240,7 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	evtimer_assign(&u->retry, base, on_retry, u);
 	evtimer_assign(&u->deadline, base, on_deadline, u);
 	evtimer_assign(&u->turn, base, on_turn, u);
+	evtimer_assign(&u->end, base, on_end, u);
 	uplink_session_open_in(u, 0);
 	*out = u;
 	return 0;
@@ -235,6 +256,7 @@ uplink_free(struct uplink *u)
 	event_del(&u->retry);
 	event_del(&u->deadline);
 	event_del(&u->turn);
+	event_del(&u->end);
 	mem_free(u->url);
 	mem_free(u->transport);
 	mem_wipe_free(u, sizeof(*u));

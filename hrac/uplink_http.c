@@ -32,6 +32,7 @@ enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN };
 
 struct uplink_request {
 	LIST_ENTRY(uplink_request) link;
+	TAILQ_ENTRY(uplink_request) awake_link; /* while `awake` */
 	struct uplink_http *http;
 	enum kind kind;
 	void *user;
@@ -48,6 +49,7 @@ struct uplink_request {
 	char error[CURL_ERROR_SIZE];
 };
 LIST_HEAD(requests, uplink_request);
+TAILQ_HEAD(awake, uplink_request);
 
 struct uplink_http {
 	struct uplink_poll *poll;
@@ -59,6 +61,8 @@ struct uplink_http {
 	struct curl_slist *headers, *headers_stream, *headers_expect;
 	long proxy_auth; /* what the proxy asked for when it last said 407; 0 = it did not */
 	struct requests requests;
+	struct awake awake; /* those whose bodies are to go on */
+	bool ending;        /* some are closing or over */
 	char peer[64];
 };
 
@@ -210,8 +214,21 @@ request_start(struct uplink_request *r)
 }
 
 static void
+set_awake(struct uplink_request *r, bool awake)
+{
+	if (r->awake == awake)
+		return;
+	r->awake = awake;
+	if (awake)
+		TAILQ_INSERT_TAIL(&r->http->awake, r, awake_link);
+	else
+		TAILQ_REMOVE(&r->http->awake, r, awake_link);
+}
+
+static void
 request_free(struct uplink_request *r)
 {
+	set_awake(r, false);
 	curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
 	LIST_REMOVE(r, link);
@@ -260,13 +277,14 @@ uplink_http_stream(struct uplink_http *h, const char *url, bool up, void *user)
 void
 uplink_http_wake(struct uplink_request *r)
 {
-	r->awake = true;
+	set_awake(r, true);
 }
 
 void
 uplink_http_close(struct uplink_request *r)
 {
 	r->closing = true;
+	r->http->ending = true;
 }
 
 /* -- The turn -- */
@@ -345,10 +363,10 @@ pump_awake(struct uplink_http *h)
 {
 	struct uplink_request *r;
 
-	LIST_FOREACH(r, &h->requests, link) {
-		if (r->awake && r->paused && !r->closing && !r->over)
+	while ((r = TAILQ_FIRST(&h->awake)) != NULL) {
+		set_awake(r, false);
+		if (r->paused && !r->closing && !r->over)
 			pump(r);
-		r->awake = false;
 	}
 }
 
@@ -365,7 +383,11 @@ harvest(struct uplink_http *h)
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &r);
 		r->over = true;
 		r->code = m->data.result;
+		h->ending = true;
 	}
+	if (!h->ending)
+		return false;
+	h->ending = false;
 	for (r = LIST_FIRST(&h->requests); r != NULL; r = next) {
 		next = LIST_NEXT(r, link);
 		if (r->closing)
@@ -429,6 +451,7 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 	h->ca = mem_strdup(config->ca);
 	strcpy(h->peer, "-");
 	LIST_INIT(&h->requests);
+	TAILQ_INIT(&h->awake);
 	make_headers(h);
 	h->poll = uplink_poll_new(base, handlers->on_turn, arg);
 	if (h->poll == NULL) {

@@ -60,12 +60,15 @@ struct uplink {
 	    *tunnel; /* the last session's, also while a new one is being opened; or NULL */
 	struct uplink_links links;
 	unsigned wanted[2]; /* by enum tunnel_dir: streams to open */
+	bool aborted;       /* some link is */
 	bool renew;         /* the session is of no use any more */
 	bool busy;
 	bool more;      /* something of the above is to be done */
 	unsigned depth; /* > 0: inside libcurl, the tunnel or a handler: no turn may begin */
 
 	struct event retry, deadline, turn;
+	struct event end;  /* of a turn of the loop: behind all that it brings */
+	bool end_due;      /* `end` is active */
 	uint64_t armed_us; /* when `deadline` fires */
 
 	enum tunnel_state state;

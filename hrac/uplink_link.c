@@ -47,14 +47,19 @@ on_wake(void *arg, struct tunnel_stream *s)
 }
 
 static void
-on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+link_abort(struct uplink_link *l, enum tunnel_why why)
 {
-	struct uplink *u = arg;
-	struct uplink_link *l = tunnel_stream_user(s);
-
 	l->aborted = true;
 	l->why = why;
-	u->more = true;
+	l->uplink->aborted = true;
+	l->uplink->more = true;
+}
+
+static void
+on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+{
+	(void)arg;
+	link_abort(tunnel_stream_user(s), why);
 }
 
 static void
@@ -159,6 +164,9 @@ uplink_link_close_aborted(struct uplink *u)
 {
 	struct uplink_link *l, *next;
 
+	if (!u->aborted)
+		return;
+	u->aborted = false;
 	for (l = LIST_FIRST(&u->links); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		if (!l->aborted)
@@ -208,9 +216,7 @@ uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n)
 	u->depth--;
 	if (err == 0)
 		return true;
-	l->aborted = true;
-	l->why = TUNNEL_WHY_MALFORMED;
-	u->more = true;
+	link_abort(l, TUNNEL_WHY_MALFORMED);
 	return false;
 }
 

@@ -9,9 +9,9 @@
 
 /* A socket of libcurl's. What it waits for is changed by uplink_poll_apply. */
 struct sock {
-	LIST_ENTRY(sock) link;
+	LIST_ENTRY(sock) link, changed_link; /* the latter while `changed` */
 	struct event readable, writable;
-	bool want_read, want_write, waits_read, waits_write;
+	bool want_read, want_write, waits_read, waits_write, changed;
 };
 LIST_HEAD(socks, sock);
 
@@ -20,11 +20,10 @@ struct uplink_poll {
 	uplink_poll_cb *on_turn;
 	void *arg;
 	CURLM *multi;
-	struct socks socks;
+	struct socks socks, changed;
 	struct event timer;
 	long timeout_ms; /* what libcurl asks for; -1 = nothing */
 	bool timeout_changed;
-	bool socks_changed;
 	bool inside; /* libcurl */
 };
 
@@ -83,6 +82,8 @@ on_curl_timeout(CURLM *multi, long timeout_ms, void *arg)
 static void
 sock_free(struct sock *s)
 {
+	if (s->changed)
+		LIST_REMOVE(s, changed_link);
 	event_del(&s->readable);
 	event_del(&s->writable);
 	LIST_REMOVE(s, link);
@@ -118,7 +119,9 @@ on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sock)
 		s = sock_new(p, fd);
 	s->want_read = (what & CURL_POLL_IN) != 0;
 	s->want_write = (what & CURL_POLL_OUT) != 0;
-	p->socks_changed = true;
+	if (!s->changed)
+		LIST_INSERT_HEAD(&p->changed, s, changed_link);
+	s->changed = true;
 	return 0;
 }
 
@@ -140,12 +143,11 @@ uplink_poll_apply(struct uplink_poll *p)
 	struct timeval tv;
 	struct sock *s;
 
-	if (p->socks_changed) {
-		p->socks_changed = false;
-		LIST_FOREACH(s, &p->socks, link) {
-			wait_for(&s->readable, s->want_read, &s->waits_read);
-			wait_for(&s->writable, s->want_write, &s->waits_write);
-		}
+	while ((s = LIST_FIRST(&p->changed)) != NULL) {
+		LIST_REMOVE(s, changed_link);
+		s->changed = false;
+		wait_for(&s->readable, s->want_read, &s->waits_read);
+		wait_for(&s->writable, s->want_write, &s->waits_write);
 	}
 	if (!p->timeout_changed)
 		return;
@@ -190,6 +192,7 @@ uplink_poll_new(struct event_base *base, uplink_poll_cb *on_turn, void *arg)
 	p->arg = arg;
 	p->multi = multi;
 	LIST_INIT(&p->socks);
+	LIST_INIT(&p->changed);
 	evtimer_assign(&p->timer, base, on_timer, p);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, p);

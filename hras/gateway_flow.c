@@ -51,14 +51,21 @@ on_wake(void *arg, struct tunnel_stream *s)
 }
 
 static void
-on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+flow_abort(struct gateway_flow *f, enum tunnel_why why)
 {
-	struct gateway_agent *a = arg;
-	struct gateway_flow *f = tunnel_stream_user(s);
-
 	f->aborted = true;
 	f->why = why;
-	gateway_mark(a);
+	f->agent->aborted = true;
+	gateway_mark(f->agent);
+}
+
+static void
+on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
+{
+	struct gateway_flow *f = tunnel_stream_user(s);
+
+	(void)arg;
+	flow_abort(f, why);
 }
 
 static void
@@ -123,6 +130,9 @@ gateway_flow_close_aborted(struct gateway_agent *a)
 {
 	struct gateway_flow *f, *next;
 
+	if (!a->aborted)
+		return;
+	a->aborted = false;
 	for (f = LIST_FIRST(&a->flows); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
 		if (f->aborted)
@@ -171,8 +181,7 @@ gateway_flow_write(void *arg, void *user, const uint8_t *in, size_t n)
 	g->depth--;
 	if (err == 0)
 		return true;
-	f->aborted = true;
-	f->why = TUNNEL_WHY_MALFORMED;
+	flow_abort(f, TUNNEL_WHY_MALFORMED);
 	return false;
 }
 

@@ -44,8 +44,9 @@ struct gateway_agent {
 	struct tunnel *tunnel; /* NULL: the session broke, the next handshake brings another */
 	struct gateway_flows flows;
 	bool busy;
-	bool dirty;  /* something was sent or received: to be flushed */
-	bool broken; /* the session is of no use any more */
+	bool dirty;   /* something was sent or received: to be flushed */
+	bool aborted; /* some flow is */
+	bool broken;  /* the session is of no use any more */
 	struct event deadline;
 	uint64_t armed_us; /* when `deadline` fires */
 
