@@ -213,6 +213,52 @@ put_metric(struct buf *b, const char *name, const struct metric *m, json_int_t v
 	    counter ? "counter" : "gauge", name, counter ? "_total" : "", value);
 }
 
+/* Where there is no maximum there is no sample. */
+static void
+put_room(struct buf *b, const json_t *tunnel, const char *key, const char *label, const char *name)
+{
+	const json_t *v = json_object_get(json_object_get(tunnel, "room"), key);
+
+	if (*label != '\0')
+		v = json_object_get(v, label);
+	if (!json_is_number(v))
+		return;
+	buf_printf(b, "vofw_%s{agent=\"", name);
+	put_label(b, json_string_value(json_object_get(tunnel, "agent")) ?: "");
+	if (*label != '\0')
+		buf_printf(b, "\",direction=\"%s", label);
+	buf_printf(b, "\"} %.10g\n", json_number_value(v));
+}
+
+static void
+put_rooms(struct buf *b, const json_t *status)
+{
+	static const struct {
+		const char *key, *label[2], *name, *help;
+	} figures[] = {
+		{ "calls", { "" }, "tunnel_room_calls", "Calls that take room in this tunnel." },
+		{ "calls_max", { "" }, "tunnel_room_calls_max",
+		    "Calls that there is room for in this tunnel, as far as is known." },
+		{ "bandwidth_max_kbit", { "" }, "tunnel_bandwidth_max_kbit",
+		    "Most traffic of this tunnel, kbit/s each way." },
+		{ "bandwidth_kbit", { "up", "down" }, "tunnel_bandwidth_kbit",
+		    "IP traffic of this tunnel, kbit/s." },
+		{ "refused", { "" }, "tunnel_room_refused",
+		    "Calls refused for want of room since this agent came." },
+	};
+	const json_t *tunnel;
+	size_t i;
+
+	for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+		put_head(b, figures[f].name, figures[f].help, "gauge");
+		json_array_foreach(json_object_get(status, "tunnels"), i, tunnel) {
+			for (int l = 0; l < 2 && figures[f].label[l] != NULL; l++)
+				put_room(b, tunnel, figures[f].key, figures[f].label[l],
+				    figures[f].name);
+		}
+	}
+}
+
 char *
 render_prometheus(const json_t *status, const struct metric_set *sets, size_t n, size_t *len)
 {
@@ -245,6 +291,7 @@ render_prometheus(const json_t *status, const struct metric_set *sets, size_t n,
 			json_object_del(sums, m->name);
 		}
 	}
+	put_rooms(&b, status);
 	json_decref(sums);
 	*len = buf_len(&b);
 	out = malloc(*len + 1);

@@ -14,6 +14,8 @@
 
 #include "base/err.h"
 #include "log/log.h"
+#include "status/render.h"
+#include "status/shape.h"
 #include "status/status.h"
 
 struct counts {
@@ -202,6 +204,42 @@ history_is_what_the_source_tells(void **state)
 	assert_non_null(strstr(get("/api/history"), "\r\n\r\n{\"calls\":[3,null]}"));
 }
 
+static json_t *
+tunnel_with(const char *agent, const struct shape_room *r)
+{
+	json_t *tunnel = json_pack("{s:s, s:s}", "agent", agent, "state", "up");
+
+	json_object_set_new(tunnel, "room", r != NULL ? shape_room(r) : json_null());
+	return tunnel;
+}
+
+static void
+rooms_are_told_where_they_are_known(void **state)
+{
+	const struct shape_room full = { 3, 4, 500, 310.26, 299.9, 7 }, open = { 0 };
+	json_t *s = json_pack("{s:[o, o, o]}", "tunnels", tunnel_with("full", &full),
+	    tunnel_with("open", &open), tunnel_with("away", NULL));
+	char *text;
+	size_t n;
+
+	(void)state;
+	text = render_prometheus(s, NULL, 0, &n);
+	assert_non_null(strstr(text, "\nvofw_tunnel_room_calls{agent=\"full\"} 3\n"));
+	assert_non_null(strstr(text, "\nvofw_tunnel_room_calls_max{agent=\"full\"} 4\n"));
+	assert_non_null(strstr(text, "\nvofw_tunnel_bandwidth_max_kbit{agent=\"full\"} 500\n"));
+	assert_non_null(strstr(text,
+	    "\nvofw_tunnel_bandwidth_kbit{agent=\"full\",direction=\"up\"} 310.3\n"));
+	assert_non_null(strstr(text,
+	    "\nvofw_tunnel_bandwidth_kbit{agent=\"full\",direction=\"down\"} 299.9\n"));
+	assert_non_null(strstr(text, "\nvofw_tunnel_room_refused{agent=\"full\"} 7\n"));
+	assert_non_null(strstr(text, "\nvofw_tunnel_room_calls{agent=\"open\"} 0\n"));
+	assert_null(strstr(text, "vofw_tunnel_room_calls_max{agent=\"open\"}"));
+	assert_null(strstr(text, "vofw_tunnel_bandwidth_max_kbit{agent=\"open\"}"));
+	assert_null(strstr(text, "vofw_tunnel_room_calls{agent=\"away\"}"));
+	free(text);
+	json_decref(s);
+}
+
 static void
 healthz_follows_the_tunnel(void **state)
 {
@@ -271,6 +309,7 @@ main(void)
 		cmocka_unit_test(metrics_are_prometheus_text_with_each_name_told_once),
 		cmocka_unit_test(metrics_tell_each_direction_and_each_side_and_nothing_unknown),
 		cmocka_unit_test(history_is_what_the_source_tells),
+		cmocka_unit_test(rooms_are_told_where_they_are_known),
 		cmocka_unit_test(healthz_follows_the_tunnel),
 		cmocka_unit_test(events_show_the_log_newest_first),
 		cmocka_unit_test(page_is_whole_and_asks_nobody_else),
