@@ -23,9 +23,10 @@ tests_bench_sim_LDADD = libmedia.a libtunnel.a liblog.a libbase.a $(OPENSSL_LIBS
 EXTRA_DIST += tests/bench/bench tests/bench/cores.py tests/bench/phones.py tests/bench/relays.py \
 	tests/bench/uac.xml tests/bench/uas.xml tests/bench/wan.py tests/bench/quality \
 	tests/bench/quality_lab.py tests/bench/quality_names.py tests/bench/quality_peers.py \
-	tests/bench/quality_plan.py \
-	tests/bench/quality_report.py tests/bench/quality_room.py tests/bench/quality_runs.py \
-	tests/bench/quality_stats.py tests/bench/quality_systems.py tests/bench/quality_verdicts.py tests/bench/wan_check
+	tests/bench/quality_plan.py tests/bench/quality_plots.py tests/bench/quality_report.py \
+	tests/bench/quality_room.py tests/bench/quality_runs.py tests/bench/quality_stats.py \
+	tests/bench/quality_systems.py tests/bench/quality_verdicts.py tests/bench/quality_check \
+	tests/bench/wan_check
 
 bench: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
 	VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/tests/bench/bench $(BENCH)
@@ -41,7 +42,7 @@ bench-quick: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
 .PHONY: bench bench-quality bench-quick
 
 # The instruments against known answers, before what they measure is believed.
-bench_checks = tests/bench/wan_check
+bench_checks = tests/bench/wan_check tests/bench/quality_check
 
 bench-check: $(EXTRA_PROGRAMS)
 	for check in $(bench_checks); do \

@@ -135,9 +135,11 @@ AccountConnect voice
         wait_for("vpnclient", lambda: world.inside.connect(("127.0.0.1", 9931)), 20)
         self._command(world.outside, server, "SERVER", self.SERVER)
         self._command(world.inside, "localhost", "CLIENT", self.CLIENT.format(server=server))
-        world.inside.ip(f"address add {INSIDE_TUNNEL}/24 dev vpn_voice", "link set vpn_voice up")
-        world.outside.ip(f"address add {OUTSIDE_TUNNEL}/24 dev tap_voice",
-                         "link set tap_voice up")
+        for site, device, address in ((world.inside, "vpn_voice", INSIDE_TUNNEL),
+                                      (world.outside, "tap_voice", OUTSIDE_TUNNEL)):
+            with site.inside():
+                wait_for(device, lambda: socket.if_nametoindex(device), 30)
+            site.ip(f"address add {address}/24 dev {device}", f"link set {device} up")
         self.through("vpn_voice", "tap_voice")
 
 

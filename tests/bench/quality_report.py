@@ -4,6 +4,7 @@
 import json
 
 from quality_names import both, point, where, who, worst
+from quality_plots import plot_all
 from quality_verdicts import judge
 
 def load(path):
@@ -86,4 +87,7 @@ def write(results, options):
     if verdicts:
         print_table(["line", "system", "bar", "measured", ""],
                     [[*words, "met" if met else "MISSED"] for words, met in verdicts])
+    if options.plots:
+        for path in plot_all(results, options.plots):
+            print(f"- {path}")
     return sum(not met for _, met in verdicts)
