@@ -203,27 +203,36 @@ run_table(const struct options *o)
 static void
 step_flap(struct sim *s, uint64_t since_us)
 {
-	sim_set_loss(s, since_us / (5 * CLOCK_S) % 2 == 0 ? 3 : 0);
+	sim_set_loss(s, since_us / (4 * CLOCK_S) % 2 == 0 ? 0 : 5);
 }
 
 static void
 step_rtt(struct sim *s, uint64_t since_us)
 {
-	sim_set_rtt(s, since_us / (20 * CLOCK_S) % 2 == 0 ? 20 : 160);
+	sim_set_rtt(s, since_us / (8 * CLOCK_S) % 2 == 0 ? 20 : 160);
 }
 
+/* Those of the quality bench, and some harder ones. */
 #define LINE(...) .line = { .on = 1, __VA_ARGS__ }
+#define NARROW_KBIT 1720
 static const struct cell scenarios[] = {
 	{ .name = "burst20", LINE(.delay_ms = 40, .burst_ms = 20, .burst_every_ms = 2000) },
-	{ .name = "burst60", LINE(.delay_ms = 40, .burst_ms = 60, .burst_every_ms = 6000) },
-	{ .name = "burst120", LINE(.delay_ms = 40, .burst_ms = 120, .burst_every_ms = 12000) },
+	{ .name = "burst60", LINE(.delay_ms = 40, .burst_ms = 60, .burst_every_ms = 2000) },
+	{ .name = "burst120", LINE(.delay_ms = 40, .burst_ms = 120, .burst_every_ms = 2000) },
 	{ .name = "narrow",
-	    LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = 1720, .queue_ms = 100) },
-	{ .name = "deep", LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = 1720, .queue_ms = 500) },
-	{ .name = "black", LINE(.delay_ms = 20), .black = true },
+	    LINE(.delay_ms = 40, .loss_pct = 1, .rate_kbit = NARROW_KBIT, .queue_ms = 100) },
+	{ .name = "narrow1",
+	    .calls = 1,
+	    LINE(.delay_ms = 40, .loss_pct = 1, .rate_kbit = 100, .queue_ms = 100) },
+	{ .name = "deep",
+	    LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = NARROW_KBIT, .queue_ms = 500) },
+	{ .name = "black40", LINE(.delay_ms = 20), .black = true },
+	{ .name = "black80", LINE(.delay_ms = 40), .black = true },
 	{ .name = "flap", LINE(.delay_ms = 40), .step = step_flap },
-	{ .name = "rttstep", LINE(.delay_ms = 10, .loss_pct = 1), .step = step_rtt },
-	{ .name = "jitter", LINE(.delay_ms = 40, .loss_pct = 1, .jitter_ms = 30) },
+	{ .name = "rttstep", LINE(.delay_ms = 10), .step = step_rtt },
+	{ .name = "rttloss", LINE(.delay_ms = 10, .loss_pct = 1), .step = step_rtt },
+	{ .name = "jitter", LINE(.delay_ms = 40, .jitter_ms = 30) },
+	{ .name = "jitloss", LINE(.delay_ms = 40, .loss_pct = 1, .jitter_ms = 30) },
 };
 #undef LINE
 
@@ -247,7 +256,8 @@ run_scenarios(const struct options *o)
 
 		if (o->scenarios != NULL && !named(o->scenarios, c.name))
 			continue;
-		c.calls = o->calls_n == 1 ? (unsigned)o->calls[0] : 20;
+		if (c.calls == 0)
+			c.calls = o->calls_n == 1 ? (unsigned)o->calls[0] : 20;
 		if (o->rtt_n == 1)
 			c.line.delay_ms = o->rtt[0] / 2;
 		c.seconds = o->seconds != 0 ? o->seconds : 120;
@@ -265,7 +275,7 @@ usage(FILE *f)
 	    "  --calls LIST     of the table (1,20,200); one number: of the scenarios too (20)\n"
 	    "  --rtt LIST       ms (20,80,160)\n"
 	    "  --loss LIST      percent (0,0.5,1,2,5)\n"
-	    "  --only LIST      table, burst20, burst60, burst120, narrow, deep, black, flap, rttstep, jitter\n"
+	    "  --only LIST      table, and names of scenarios\n"
 	    "  --seconds N      simulated, of each cell\n"
 	    "  --connections N  at most; the tunnel's default\n"
 	    "  --proxy-max N    requests that a proxy lets through at a time\n"

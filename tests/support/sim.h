@@ -44,8 +44,18 @@ struct sim_end {
 };
 
 typedef void (*sim_media_fn)(void *arg, int side, uint32_t channel, const uint8_t *data, size_t n);
-/* A body of `dir` gave n bytes to its connection, on which so many segments are outstanding. */
-typedef void (*sim_write_fn)(void *arg, struct tunnel_stream *s, size_t n, unsigned outstanding);
+
+/* What an observer of the bodies is told; borrowed until return. */
+struct sim_hooks {
+	/* The writer of a stream gave these bytes to its connection: whole batches. */
+	void (*on_write)(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data,
+	    size_t n);
+	/* Its reader is about to get these, cut anywhere. */
+	void (*on_read)(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data,
+	    size_t n);
+	/* Its writer knows that it is over. */
+	void (*on_gone)(void *arg, enum tunnel_dir dir, uint32_t serial);
+};
 
 struct sim {
 	struct sim_cfg cfg;
@@ -58,8 +68,8 @@ struct sim {
 	bool refuse;                /* new requests are answered with an error */
 	sim_media_fn on_media;      /* may be NULL */
 	void *media_arg;
-	sim_write_fn on_write; /* may be NULL */
-	void *write_arg;
+	const struct sim_hooks *hooks; /* may be NULL */
+	void *hooks_arg;
 };
 
 /* A line of 20 ms each way without limits; change s->line before the first run. */

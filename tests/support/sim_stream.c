@@ -26,6 +26,7 @@ struct sim_stream {
 	enum tunnel_dir dir;
 	struct tunnel_stream *s[2]; /* of each side; NULL = not yet, or gone */
 	char path[TUNNEL_PATH_MAX];
+	uint32_t serial;
 	struct sim_tcp *up, *down; /* the halves of the connection; NULL = nothing was said on it */
 	size_t request_left, response_left; /* bytes of the HTTP headers to come */
 	uint64_t begun_us, rtt_us;
@@ -77,6 +78,8 @@ on_gone(void *obj, uint64_t side, uint64_t why)
 	p->gone[SIM_SERVER] |= !p->accepted;
 	if (p->s[side] != NULL)
 		tunnel_stream_gone(e->t, p->s[side], (enum tunnel_why)why, sim_now_us(p->sim));
+	if (p->s[side] != NULL && (int)side == writer_of(p) && p->sim->hooks != NULL)
+		p->sim->hooks->on_gone(p->sim->hooks_arg, p->dir, p->serial);
 	p->s[side] = NULL;
 	e->touched = true;
 	if (p->gone[0] && p->gone[1])
@@ -138,15 +141,13 @@ pump(struct sim_stream *p)
 	while (p->s[side] != NULL && body_of(p) != NULL && p->ready && !p->ended &&
 	    sim_tcp_unsent(body_of(p)) < SIM_TCP_LOWAT) {
 		long n = tunnel_output(e->t, p->s[side], out, sizeof(out), sim_now_us(p->sim));
-		struct sim_tcp_facts f;
-
 		must(n <= (long)sizeof(out));
 		e->touched = true;
 		p->ready = n != 0;
 		p->ended = n == TUNNEL_OUTPUT_END;
-		sim_tcp_facts(body_of(p), &f);
-		if (n > 0 && p->sim->on_write != NULL)
-			p->sim->on_write(p->sim->write_arg, p->s[side], (size_t)n, f.outstanding);
+		if (n > 0 && p->sim->hooks != NULL)
+			p->sim->hooks->on_write(p->sim->hooks_arg, p->dir, p->serial, out,
+			    (size_t)n);
 		if (n != 0)
 			sim_tcp_write(body_of(p), out, n > 0 ? (size_t)n : 0, overhead, p->ended);
 	}
@@ -178,6 +179,8 @@ read_body(struct sim_stream *p, int side, const uint8_t *data, size_t n, bool en
 	if (p->s[side] == NULL)
 		return;
 	e->touched = true;
+	if (n > 0 && p->sim->hooks != NULL)
+		p->sim->hooks->on_read(p->sim->hooks_arg, p->dir, p->serial, data, n);
 	if (n > 0)
 		must(tunnel_input(e->t, p->s[side], data, n, sim_now_us(p->sim)) == 0);
 	if (end)
@@ -323,6 +326,7 @@ void
 sim_stream_open(struct sim *s, enum tunnel_dir dir)
 {
 	struct sim_stream *p = mem_zalloc(sizeof(*p));
+	struct tunnel_request r;
 
 	p->sim = s;
 	p->dir = dir;
@@ -332,6 +336,8 @@ sim_stream_open(struct sim *s, enum tunnel_dir dir)
 	s->opened_n++;
 	must(tunnel_stream_open(s->end[SIM_CLIENT].t, p->dir, p, sim_now_us(s), p->path,
 		 &p->s[SIM_CLIENT]) == 0);
+	must(tunnel_request_parse(p->path, &r) == 0);
+	p->serial = r.serial;
 	s->end[SIM_CLIENT].touched = true;
 	exchange(p, 0, PHASE_SYN);
 }

@@ -310,7 +310,7 @@ grow(struct sim_tcp *c, unsigned acked)
 {
 	if (c->cwnd < c->ssthresh && c->cwnd < 2 * c->max_out)
 		c->cwnd += acked;
-	else if (c->cwnd <= c->max_out)
+	else if ((unsigned)c->cwnd <= c->max_out)
 		c->cwnd += (double)acked / c->cwnd;
 	if (c->una == c->nxt)
 		c->max_out = 0;

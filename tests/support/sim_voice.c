@@ -269,6 +269,8 @@ quantile_ms(const struct voice_way *w, double q)
 	uint64_t left = (uint64_t)(q * (double)w->got);
 	size_t i = 0;
 
+	if (left >= w->got && w->got > 0)
+		left = w->got - 1;
 	for (; i < BINS_N && w->bins[i] <= left; i++)
 		left -= w->bins[i];
 	return (double)(i * BIN_US + w->min_line_us) / 1e3;

@@ -6,7 +6,8 @@ sim_sources = tests/support/sim.c tests/support/sim.h \
 	tests/support/sim_stream.c tests/support/sim_stream.h \
 	tests/support/sim_tcp.c tests/support/sim_tcp.h tests/support/sim_tcp_impl.h \
 	tests/support/sim_tcp_sender.c \
-	tests/support/sim_voice.c tests/support/sim_voice.h
+	tests/support/sim_voice.c tests/support/sim_voice.h \
+	tests/support/sim_watch.c tests/support/sim_watch.h
 lossy_link = tests/support/lossy_link.c tests/support/lossy_link.h
 unit_tests += tests/unit/test_control tests/unit/test_handshake tests/unit/test_meter \
 	tests/unit/test_parity tests/unit/test_protocol tests/unit/test_recover \
