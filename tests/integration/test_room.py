@@ -5,8 +5,8 @@ import re
 import signal
 
 from lab.agents import HRAC, Hrac
-from lab.capture import assert_hidden
-from lab.scenes import INSIDE_SECRETS, Pair, all_quiet
+from lab.capture import Capture, assert_hidden
+from lab.scenes import INSIDE_SECRETS, Pair, all_quiet, both_hear, connect, hang_up
 from lab.sipp import Sipp, pause, recv, reply, sdp, send
 from lab.wait import expect, wait_for
 from lab.world import HRAS
@@ -144,3 +144,29 @@ def test_a_full_office_does_not_keep_others_from_calling(lab):
     _hang_up(alice, dave, first)
     _hang_up(carol, dave, second)
     pair.hras.wait_calls(0)
+
+
+def _kbit_on_the_wire(packets, seconds):
+    """(up, down) of the tunnel's IP packets in the last so many seconds."""
+    end = packets[-1].time
+    late = [p for p in packets if p.protocol == "tcp" and p.time > end - seconds]
+    return [sum(p.length for p in late if port(p) == 80) * 8 / 1000 / seconds
+            for port in (lambda p: p.target[1], lambda p: p.source[1])]
+
+
+def test_what_is_measured_is_what_is_on_the_wire(lab):
+    """The estimate of both agents counts the headers of IP and TCP, and the acknowledgements."""
+    pair = Pair(lab)
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob)
+    capture = Capture(pair.office.firewall, device="wan")
+    packets = wait_for("six seconds of voice on the wire", lambda: (
+        lambda p: p if p and p[-1].time - p[0].time > 6 else None)(capture.packets()), timeout=15)
+    wire = _kbit_on_the_wire(packets, 5)
+    for agent in (pair.hras, pair.hrac):
+        shown = _room(agent)["bandwidth_kbit"]
+        for way, real in zip(("up", "down"), wire):
+            expect(0.85 * real <= shown[way] <= 1.15 * real,
+                   f"{agent.name} shows {shown[way]} kbit/s {way}, {real:.1f} pass")
+    hang_up(alice, bob)
