@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 #include <strings.h>
@@ -34,23 +35,6 @@ turn_soon(struct uplink *u)
 	event_add(&u->turn, &now);
 }
 
-static void
-arm_deadline(struct uplink *u)
-{
-	struct timeval tv;
-	uint64_t due_us, now_us, wait_us;
-
-	/* Later than armed costs nothing now: the timer fires once in vain and is set anew. */
-	if (u->tunnel == NULL || (due_us = tunnel_deadline(u->tunnel)) >= u->armed_us)
-		return;
-	now_us = clock_us();
-	wait_us = due_us > now_us ? due_us - now_us : 0;
-	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
-	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
-	u->armed_us = due_us;
-	event_add(&u->deadline, &tv);
-}
-
 /* Does what was noted, until nothing is left. With depth > 0: nothing may begin another one. */
 static void
 run_turn(struct uplink *u)
@@ -70,7 +54,7 @@ run_turn(struct uplink *u)
 	} while (u->more && ++i < TURNS_MAX);
 	if (u->more)
 		turn_soon(u);
-	arm_deadline(u);
+	alarm_set(u->deadline, u->tunnel == NULL ? CLOCK_NEVER : tunnel_deadline(u->tunnel));
 }
 
 static void
@@ -136,14 +120,10 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+on_deadline(void *arg, uint64_t now_us)
 {
 	struct uplink *u = arg;
-	uint64_t now_us = clock_us();
 
-	(void)fd;
-	(void)what;
-	u->armed_us = CLOCK_NEVER;
 	enter(u);
 	if (u->tunnel != NULL && tunnel_deadline(u->tunnel) <= now_us)
 		tunnel_tick(u->tunnel, now_us);
@@ -223,8 +203,12 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 		mem_free(u);
 		return err;
 	}
-	u->http = uplink_http_new(base, &http, &http_handlers, u);
+	u->deadline = alarm_new(base, on_deadline, u);
+	if (u->deadline == NULL)
+		log_error("uplink", "no descriptor for a timer: %s", strerror(errno));
+	u->http = u->deadline == NULL ? NULL : uplink_http_new(base, &http, &http_handlers, u);
 	if (u->http == NULL) {
+		alarm_free(u->deadline);
 		mem_wipe_free(u, sizeof(*u));
 		return ERR_IO;
 	}
@@ -234,11 +218,9 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	u->seed = random[1];
 	u->state = TUNNEL_CONNECTING;
 	u->since_wall_s = clock_wall_s();
-	u->armed_us = CLOCK_NEVER;
 	LIST_INIT(&u->links);
 	configure(u, config);
 	evtimer_assign(&u->retry, base, on_retry, u);
-	evtimer_assign(&u->deadline, base, on_deadline, u);
 	evtimer_assign(&u->turn, base, on_turn, u);
 	evtimer_assign(&u->end, base, on_end, u);
 	uplink_session_open_in(u, 0);
@@ -254,7 +236,7 @@ uplink_free(struct uplink *u)
 	uplink_session_drop(u);
 	uplink_http_free(u->http);
 	event_del(&u->retry);
-	event_del(&u->deadline);
+	alarm_free(u->deadline);
 	event_del(&u->turn);
 	event_del(&u->end);
 	mem_free(u->url);

@@ -5,6 +5,7 @@
 #include <event2/event_struct.h>
 #include <sys/queue.h>
 
+#include "base/alarm.h"
 #include "hrac/uplink.h"
 #include "hrac/uplink_http.h"
 #include "log/log.h"
@@ -66,10 +67,10 @@ struct uplink {
 	bool more;      /* something of the above is to be done */
 	unsigned depth; /* > 0: inside libcurl, the tunnel or a handler: no turn may begin */
 
-	struct event retry, deadline, turn;
-	struct event end;  /* of a turn of the loop: behind all that it brings */
-	bool end_due;      /* `end` is active */
-	uint64_t armed_us; /* when `deadline` fires */
+	struct event retry, turn;
+	struct event end;       /* of a turn of the loop: behind all that it brings */
+	bool end_due;           /* `end` is active */
+	struct alarm *deadline; /* of the tunnel */
 
 	enum tunnel_state state;
 	uint64_t since_wall_s, up_us;

@@ -65,8 +65,7 @@ uplink_session_drop(struct uplink *u)
 	tunnel_free(u->tunnel);
 	u->tunnel = NULL;
 	u->wanted[TUNNEL_UP] = u->wanted[TUNNEL_DOWN] = 0;
-	u->armed_us = CLOCK_NEVER;
-	event_del(&u->deadline);
+	alarm_set(u->deadline, CLOCK_NEVER);
 }
 
 static void

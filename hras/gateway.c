@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
@@ -64,20 +65,14 @@ gateway_unmark(struct gateway_agent *a)
 }
 
 static void
-arm_deadline(struct gateway_agent *a)
+set_deadline(struct gateway_agent *a)
 {
-	struct timeval tv;
-	uint64_t due_us, now_us, wait_us;
+	uint64_t due_us = a->tunnel == NULL ? CLOCK_NEVER : tunnel_deadline(a->tunnel);
 
-	/* Later than armed costs nothing now: the timer fires once in vain and is set anew. */
-	if (a->tunnel == NULL || (due_us = tunnel_deadline(a->tunnel)) >= a->armed_us)
-		return;
-	now_us = clock_us();
-	wait_us = due_us > now_us ? due_us - now_us : 0;
-	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
-	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
-	a->armed_us = due_us;
-	event_add(&a->deadline, &tv);
+	if (due_us == CLOCK_NEVER)
+		timer_clear(a->gateway->timers, &a->deadline);
+	else if (due_us != a->deadline.due_us || !timer_is_set(&a->deadline))
+		timer_set(a->gateway->timers, &a->deadline, due_us);
 }
 
 /* A turn soon: not event_active, whose event would come before all that waits already. */
@@ -101,7 +96,7 @@ settle(struct gateway_agent *a)
 	}
 	if (a->tunnel != NULL)
 		tunnel_flush(a->tunnel, clock_us());
-	arm_deadline(a);
+	set_deadline(a);
 }
 
 /* Does what was noted, until nothing is left. With depth > 0: nothing may begin another one. */
@@ -123,6 +118,7 @@ run_turn(struct gateway *g)
 	} while ((g->more || !TAILQ_EMPTY(&g->dirty)) && ++turns < TURNS_MAX);
 	if (g->more)
 		turn_soon(g);
+	alarm_set(g->alarm, timers_next_us(g->timers));
 }
 
 static void
@@ -165,19 +161,22 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-gateway_on_deadline(evutil_socket_t fd, short what, void *arg)
+gateway_on_deadline(void *arg, uint64_t now_us)
 {
 	struct gateway_agent *a = arg;
-	struct gateway *g = a->gateway;
-	uint64_t now_us = clock_us();
 
-	(void)fd;
-	(void)what;
-	a->armed_us = CLOCK_NEVER;
-	enter(g);
 	if (a->tunnel != NULL && tunnel_deadline(a->tunnel) <= now_us)
 		tunnel_tick(a->tunnel, now_us);
 	gateway_mark(a);
+}
+
+static void
+on_alarm(void *arg, uint64_t now_us)
+{
+	struct gateway *g = arg;
+
+	enter(g);
+	timers_run(g->timers, now_us);
 	leave(g);
 }
 
@@ -251,6 +250,12 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 	TAILQ_INIT(&g->dirty);
 	configure(g, config);
 	http.pending_s = config->pending_s == 0 ? GATEWAY_PENDING_S : config->pending_s;
+	g->timers = timers_new();
+	g->alarm = alarm_new(base, on_alarm, g);
+	if (g->alarm == NULL) {
+		log_error("gateway", "no descriptor for a timer: %s", strerror(errno));
+		err = ERR_IO;
+	}
 	g->handshakes = handshake_server_new(on_secret, g);
 	evtimer_assign(&g->turn, base, on_turn, g);
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
@@ -282,6 +287,8 @@ gateway_free(struct gateway *g)
 	for (i = 0; i < g->http_n; i++)
 		gateway_http_free(g->http[i]);
 	handshake_server_free(g->handshakes);
+	alarm_free(g->alarm);
+	timers_free(g->timers);
 	event_del(&g->turn);
 	event_del(&g->watch);
 	mem_free(g);

@@ -88,8 +88,7 @@ gateway_session_drop(struct gateway_agent *a)
 	a->tunnel = NULL;
 	a->broken = false;
 	del_session(a->gateway, a);
-	a->armed_us = CLOCK_NEVER;
-	event_del(&a->deadline);
+	timer_clear(a->gateway->timers, &a->deadline);
 }
 
 static struct gateway_agent *
@@ -102,10 +101,9 @@ agent_new(struct gateway *g, const char *name)
 	a->state = TUNNEL_CONNECTING;
 	a->since_wall_s = clock_wall_s();
 	a->away_since_us = clock_us();
-	a->armed_us = CLOCK_NEVER;
 	a->last_error = "";
 	LIST_INIT(&a->flows);
-	evtimer_assign(&a->deadline, g->base, gateway_on_deadline, a);
+	timer_init(&a->deadline, gateway_on_deadline, a);
 	add_name(g, a);
 	return a;
 }
@@ -116,7 +114,6 @@ gateway_agent_free(struct gateway_agent *a)
 	gateway_session_drop(a);
 	gateway_unmark(a);
 	del_name(a->gateway, a);
-	event_del(&a->deadline);
 	if (a->secret != NULL)
 		mem_wipe_free(a->secret, strlen(a->secret));
 	mem_free(a);

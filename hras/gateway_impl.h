@@ -6,6 +6,8 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
+#include "base/alarm.h"
+#include "base/timers.h"
 #include "hras/gateway.h"
 #include "hras/gateway_http.h"
 #include "log/log.h"
@@ -44,11 +46,10 @@ struct gateway_agent {
 	struct tunnel *tunnel; /* NULL: the session broke, the next handshake brings another */
 	struct gateway_flows flows;
 	bool busy;
-	bool dirty;   /* something was sent or received: to be flushed */
-	bool aborted; /* some flow is */
-	bool broken;  /* the session is of no use any more */
-	struct event deadline;
-	uint64_t armed_us; /* when `deadline` fires */
+	bool dirty;            /* something was sent or received: to be flushed */
+	bool aborted;          /* some flow is */
+	bool broken;           /* the session is of no use any more */
+	struct timer deadline; /* of the tunnel */
 
 	enum tunnel_state state;
 	uint64_t since_wall_s, away_since_us;
@@ -93,6 +94,8 @@ struct gateway {
 	bool more;      /* something is to be done */
 	unsigned depth; /* > 0: inside libmicrohttpd, a tunnel or a handler: no turn may begin */
 	struct event turn, watch;
+	struct timers *timers; /* the agents' deadlines */
+	struct alarm *alarm;   /* the earliest of them */
 	struct gateway_source sources[GATEWAY_SOURCES_N];
 	struct gateway_counters counters; /* tally: of the ended sessions */
 	struct gateway_counters shown;    /* all */
@@ -103,7 +106,7 @@ struct gateway {
 /* The agent's tunnel is to be flushed, or its `aborted` and `broken` to be looked at. */
 void gateway_mark(struct gateway_agent *a);
 void gateway_unmark(struct gateway_agent *a);
-void gateway_on_deadline(evutil_socket_t fd, short what, void *agent);
+void gateway_on_deadline(void *agent, uint64_t now_us);
 
 /* -- gateway_agent.c -- */
 

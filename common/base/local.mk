@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libbase_a_SOURCES = \
 	common/base/addr.c common/base/addr.h \
+	common/base/alarm.c common/base/alarm.h \
 	common/base/buf.c common/base/buf.h \
 	common/base/clock.c common/base/clock.h \
 	common/base/daemon.c common/base/daemon.h \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 unit_tests += tests/unit/test_addr
+unit_tests += tests/unit/test_alarm
 unit_tests += tests/unit/test_buf
 unit_tests += tests/unit/test_config
 unit_tests += tests/unit/test_daemon
