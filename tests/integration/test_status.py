@@ -24,6 +24,10 @@ def test_the_page_follows_a_call_by_itself(lab):
     # Nobody reloads the page: it learns of the call, and of its end, on its own.
     for browser in (outside, inside):
         browser.wait_text("sip:alice@example.com → sip:bob@example.com", "MOS 4.", alice.address)
+        # And draws what was heard on both sides, from the first samples on.
+        for title in ("Heard inside", "Heard outside", "Packets heard", "Round trip", "Connections"):
+            wait_for(f"a line under {title}", lambda b=browser, t=title: b.evaluate(
+                f"!!document.querySelector('svg[aria-label^=\"{t}\"] path[d^=M]')"), 20)
     inside.screenshot(lab.path("page-inside.png"))
     outside.screenshot(lab.path("page-outside.png"))
     hang_up(alice, bob)
@@ -90,6 +94,11 @@ def test_the_status_json_is_what_the_manual_says(lab):
         expect(status["calls"] == 0 and status["registrations"] == 0 and status["counters"], status)
         expect(agent.json("/api/calls") == {"calls": []}, "no calls")
         expect(agent.json("/api/registrations") == {"registrations": []}, "no registrations")
+        expect(status["heard"]["inside"]["streams"] == 0 and tunnel["srtt_ms"] == tunnel["rtt_ms"]
+               and tunnel["up"]["redundancy"] and tunnel["down"]["bytes_per_packet"] is None
+               and tunnel["guarded"] is False, f"{tunnel} {status['heard']}")
+        history = agent.json("/api/history")
+        expect(len(history["calls"]) < history["points"] == 180, "a short history")
         expect(agent.json("/api/events")["events"][0]["text"], "the last event")
     expect(pair.outside_endpoint().register().status == 200, "bob is registered")
     status = pair.hras.status()
