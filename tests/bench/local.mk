@@ -44,7 +44,7 @@ bench-quick: hrac/hrac hras/hras $(EXTRA_PROGRAMS)
 # The instruments against known answers, before what they measure is believed.
 bench_checks = tests/bench/wan_check tests/bench/quality_check
 
-bench-check: tests/bench/wan
+bench-check: tests/bench/wan tests/bench/rtp_load
 	for check in $(bench_checks); do \
 		VOFW_BIN_DIR=$(abs_top_builddir) $(srcdir)/$$check || exit 1; \
 	done
