@@ -60,7 +60,7 @@ void faces_send_media(struct hras *h, uint32_t face, uint32_t channel, const uin
 /* What caps its tunnel, kbit/s each way, by all that was configured at both ends; 0 = nothing. */
 uint32_t faces_bandwidth_max(const struct hras *h, const struct face *face);
 
-/* Once a second: the call table hears how the tunnels do. */
+/* Some times a second: the call table hears how the tunnels do. */
 void faces_sample(struct hras *h, uint64_t now_us);
 
 /* The configuration changed: agents are told what they must know of it. */

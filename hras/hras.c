@@ -24,6 +24,7 @@
 #define COMPONENT "hras"
 #define PEM_MAX (1u << 20)
 #define CALLS_AUTO_MAX 10000 /* with calls_max = auto: what strangers can make us keep has an end */
+#define SAMPLING_US (250 * CLOCK_MS)
 #define STOP_LINGER_US (500 * CLOCK_MS) /* for the BYEs of the last calls to leave */
 
 struct failed_send {
@@ -132,7 +133,7 @@ on_sampling(void *arg, uint64_t now_us)
 	struct hras *h = arg;
 
 	faces_sample(h, now_us);
-	timer_set(h->timers, &h->sampling, now_us + CLOCK_S);
+	timer_set(h->timers, &h->sampling, now_us + SAMPLING_US);
 }
 
 /* -- Media -- */
@@ -308,7 +309,7 @@ start_all(struct hras *h)
 	if ((err = start_media(h)) != 0 || (err = start_transport(h)) != 0 ||
 	    (err = start_server(h)) != 0 || (err = start_gateway(h)) != 0)
 		return err;
-	timer_set(h->timers, &h->sampling, clock_us() + CLOCK_S);
+	timer_set(h->timers, &h->sampling, clock_us() + SAMPLING_US);
 	hras_watch_start(h);
 	turn_soon(h->turn);
 	if (addr_is_set(&c->status.listen))

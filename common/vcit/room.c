@@ -11,9 +11,10 @@
 #define BATCH_BYTES 60
 #define ACK_BYTES 52
 
-#define NEED_LEAST_KBIT 24.0    /* the leanest codec with its headers */
-#define SILENT_KBIT 16.0        /* calls that send less than that on average teach nothing */
-#define SAMPLE_US (CLOCK_S / 2) /* what comes sooner than that after the last one is passed over */
+#define NEED_LEAST_KBIT 24.0 /* the leanest codec with its headers */
+#define SILENT_KBIT 16.0     /* calls that send less than that on average teach nothing */
+#define SAMPLE_US \
+	(CLOCK_S - 100 * CLOCK_MS) /* what is measured is measured over so long at least */
 
 void
 room_init(struct room *r, bool measured)
@@ -78,7 +79,8 @@ static void
 forget(struct room *r)
 {
 	r->ceiling = r->full_at = r->rises = 0;
-	r->full_us = r->onset_us = r->stretch_us = r->calm_us = r->risen_us = 0;
+	r->onset_us[0] = r->onset_us[1] = r->stretch_us = 0;
+	r->full_us = r->calm_us = r->risen_us = 0;
 	r->wait_us = ROOM_RISE_US;
 }
 
@@ -118,17 +120,31 @@ learn_ceiling(struct room *r, size_t calls)
 	r->full_at = calls;
 }
 
+/* Since when any direction is congested without a break; 0 = none is. */
+static uint64_t
+onset(const struct room *r)
+{
+	const uint64_t *us = r->onset_us;
+
+	if (us[0] == 0 || us[1] == 0)
+		return us[0] + us[1];
+	return us[0] < us[1] ? us[0] : us[1];
+}
+
 static void
 watch_congestion(struct room *r, size_t calls, uint64_t now_us)
 {
-	bool first = r->stretch_us == r->onset_us;
+	uint64_t since_us = onset(r);
+	bool first = r->stretch_us == since_us;
 
-	r->full_us = now_us;
-	r->calm_us = 0;
-	if (r->onset_us == 0) {
-		r->onset_us = r->stretch_us = now_us;
-		r->most = most_recently(r);
+	if (r->stretch_us < since_us) {
+		r->stretch_us = since_us;
+		r->most = most_recently(r) > calls ? most_recently(r) : calls;
 		return;
+	}
+	if (now_us - since_us >= ROOM_ONSET_US) { /* before that it may be nothing */
+		r->full_us = now_us;
+		r->calm_us = 0;
 	}
 	if (!first && calls > r->most)
 		r->most = calls;
@@ -142,7 +158,7 @@ watch_congestion(struct room *r, size_t calls, uint64_t now_us)
 static void
 watch_calm(struct room *r, size_t calls, uint64_t us, uint64_t now_us)
 {
-	r->onset_us = r->stretch_us = 0;
+	r->stretch_us = 0;
 	if (r->ceiling == 0)
 		return;
 	if (now_us - r->full_us >= ROOM_FORGET_US) {
@@ -163,35 +179,48 @@ watch_calm(struct room *r, size_t calls, uint64_t us, uint64_t now_us)
 static void
 watch_line(struct room *r, const struct room_sample *s, size_t calls, uint64_t us, uint64_t now_us)
 {
-	r->recent[r->recent_at++ % ROOM_RECENT_N] = calls;
 	/* Without a call there is no voice that the line could be too narrow for. */
-	if (calls > 0 && (s->congested[0] || s->congested[1]))
+	for (int dir = 0; dir < 2; dir++) {
+		if (calls == 0 || !s->congested[dir])
+			r->onset_us[dir] = 0;
+		else if (r->onset_us[dir] == 0)
+			r->onset_us[dir] = now_us;
+	}
+	if (onset(r) != 0)
 		watch_congestion(r, calls, now_us);
 	else
 		watch_calm(r, calls, us, now_us);
+}
+
+static void
+begin_session(struct room *r, const struct room_sample *s, uint64_t now_us)
+{
+	if (s->session != 0)
+		forget(r);
+	r->kbit[0] = r->kbit[1] = 0;
+	memset(r->recent, 0, sizeof(r->recent));
+	r->last = *s;
+	r->seen_us = r->sampled_us = now_us;
 }
 
 void
 room_sample(struct room *r, const struct room_sample *s, const struct room_load *load,
     uint64_t now_us)
 {
-	uint64_t us = now_us - r->sampled_us;
-
 	r->cap_kbit = s->cap_kbit;
 	if (s->session == 0 || s->session != r->last.session) {
-		if (s->session != 0)
-			forget(r);
-		r->kbit[0] = r->kbit[1] = 0;
-		memset(r->recent, 0, sizeof(r->recent));
-	} else if (us < SAMPLE_US) {
+		begin_session(r, s, now_us);
 		return;
-	} else {
-		measure(r, s, load, us);
-		if (r->measured)
-			watch_line(r, s, answered(load), us, now_us);
 	}
-	r->last = *s;
-	r->sampled_us = now_us;
+	if (now_us - r->sampled_us >= SAMPLE_US) {
+		measure(r, s, load, now_us - r->sampled_us);
+		r->recent[r->recent_at++ % ROOM_RECENT_N] = answered(load);
+		r->last = *s;
+		r->sampled_us = now_us;
+	}
+	if (r->measured)
+		watch_line(r, s, answered(load), now_us - r->seen_us, now_us);
+	r->seen_us = now_us;
 }
 
 /* -- Answers -- */
@@ -210,7 +239,7 @@ needed(const struct room *r, const struct room_load *load, size_t n, int dir)
 static bool
 is_congested(const struct room *r)
 {
-	return r->onset_us != 0 && r->full_us - r->onset_us >= ROOM_ONSET_US;
+	return onset(r) != 0 && r->full_us >= onset(r) + ROOM_ONSET_US;
 }
 
 enum room_answer

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /*
- * Is there room in a tunnel for one more call? Pure: it is told once a second or so how the tunnel
+ * Is there room in a tunnel for one more call? Pure: it is told a few times a second how the tunnel
  * does and how many calls it carries, and is asked before each call. It hides how much a call is
  * taken to need, and what it remembers of a line that was full.
  *
@@ -28,7 +28,7 @@
  * A tunnel without any call takes one, whatever its size: from it the need is learnt.
  */
 #define ROOM_CALL_KBIT 100.0 /* kbit/s each way that a call needs as long as nothing is known */
-#define ROOM_ONSET_US 2000000ULL
+#define ROOM_ONSET_US 3000000ULL
 #define ROOM_AGAIN_US 5000000ULL /* congested all the time with so many calls: too many as well */
 #define ROOM_RISE_US 30000000ULL
 #define ROOM_RISE_MAX_US 600000000ULL
@@ -70,9 +70,10 @@ struct room {
 	uint64_t full_us; /* when it was congested last */
 
 	struct room_sample last;
+	uint64_t seen_us;             /* when the line was looked at last */
 	uint64_t sampled_us;          /* when `last` was taken */
-	uint64_t onset_us;            /* the congestion that lasts began; 0 = there is none */
-	uint64_t stretch_us;          /* ... and the part of it that is being judged */
+	uint64_t onset_us[2];         /* since when it is congested, by direction; 0 = it is not */
+	uint64_t stretch_us;          /* the part of it that is being judged began */
 	uint64_t calm_us;             /* spent at the ceiling without congestion */
 	uint64_t wait_us;             /* so long before the first rise */
 	uint64_t risen_us;            /* the first rise since the last congestion; 0 = none yet */

@@ -93,7 +93,7 @@ void vcit_branch_failed(struct vcit *v, const struct sip_msg *request, uint64_t 
 
 /* -- The room of an agent's tunnel (room.h) -- */
 
-/* How it does, about once a second; of a face that is not known it is passed over. The cap in it is
+/* How it does, some times a second; of a face that is not known it is passed over. The cap in it is
  * kept from then on. */
 void vcit_room_sample(struct vcit *v, uint32_t face, const struct room_sample *s, uint64_t now_us);
 

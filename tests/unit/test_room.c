@@ -208,7 +208,7 @@ counters_of_a_new_session_begin_anew(void **state)
 /* -- The line -- */
 
 static void
-congestion_of_two_seconds_lets_nobody_in(void **state)
+congestion_of_three_seconds_lets_nobody_in(void **state)
 {
 	struct tunnel t = tunnel_of(true, 0);
 
@@ -216,7 +216,7 @@ congestion_of_two_seconds_lets_nobody_in(void **state)
 	t.load.up = 10;
 	seconds(&t, 10);
 	t.s.congested[0] = true;
-	seconds(&t, 2);
+	seconds(&t, 3);
 	assert_int_equal(ask(&t), ROOM_YES);
 	second(&t);
 	assert_int_equal(ask(&t), ROOM_NO_CONGESTED);
@@ -234,8 +234,14 @@ a_short_congestion_is_none(void **state)
 	(void)state;
 	t.load.up = 10;
 	for (int i = 0; i < 100; i++) {
-		congest(&t, 2);
-		seconds(&t, 3);
+		congest(&t, 3);
+		seconds(&t, 1);
+		assert_int_equal(ask(&t), ROOM_YES);
+	}
+	for (int i = 0; i < 100; i++) { /* one direction after the other */
+		t.s.congested[i % 2] = true;
+		t.s.congested[1 - i % 2] = false;
+		second(&t);
 		assert_int_equal(ask(&t), ROOM_YES);
 	}
 	assert_int_equal(t.r.ceiling, 0);
@@ -571,7 +577,7 @@ main(void)
 		cmocka_unit_test(silent_and_held_calls_keep_their_places),
 		cmocka_unit_test(a_cap_that_changes_counts_from_the_next_sample),
 		cmocka_unit_test(counters_of_a_new_session_begin_anew),
-		cmocka_unit_test(congestion_of_two_seconds_lets_nobody_in),
+		cmocka_unit_test(congestion_of_three_seconds_lets_nobody_in),
 		cmocka_unit_test(a_short_congestion_is_none),
 		cmocka_unit_test(one_call_less_than_at_its_onset_is_the_ceiling),
 		cmocka_unit_test(a_burst_of_calls_is_judged_again_as_it_ends),
