@@ -90,7 +90,8 @@ on_second(void *arg, uint64_t now_us)
 	struct uplink_facts f;
 
 	uplink_facts(h->uplink, &f);
-	h->round_trip_us = f.srtt_us;
+	/* The least: a listener's buffer begins with the fastest packets. */
+	h->round_trip_us = f.line.min_rtt_us != 0 ? f.line.min_rtt_us : f.srtt_us;
 	if (++h->seconds % TREND_INTERVAL_S == 0)
 		sample(h, &f, now_us);
 	if (f.state == TUNNEL_UP_STATE)
