@@ -400,7 +400,7 @@ start_uplink(struct hrac *h)
 		.proxy_user = c->tunnel.proxy_user,
 		.proxy_password = c->tunnel.proxy_password,
 		.ca = c->tunnel.ca,
-		.connections = c->tunnel.connections,
+		.connections_max = c->tunnel.connections_max,
 		.rotate_bytes = c->tunnel.rotate_bytes,
 		.rotate_age_s = c->tunnel.rotate_age_s,
 		.media_max_age_ms = c->media.max_age_ms };
@@ -494,7 +494,7 @@ same_tunnel(const struct config_hrac *a, const struct config_hrac *b)
 	    same(a->tunnel.secret, b->tunnel.secret) && same(a->tunnel.proxy, b->tunnel.proxy) &&
 	    same(a->tunnel.proxy_user, b->tunnel.proxy_user) &&
 	    same(a->tunnel.proxy_password, b->tunnel.proxy_password) &&
-	    same(a->tunnel.ca, b->tunnel.ca) && a->tunnel.connections == b->tunnel.connections &&
+	    same(a->tunnel.ca, b->tunnel.ca) && a->tunnel.connections_max == b->tunnel.connections_max &&
 	    a->tunnel.rotate_bytes == b->tunnel.rotate_bytes &&
 	    a->tunnel.rotate_age_s == b->tunnel.rotate_age_s &&
 	    a->media.max_age_ms == b->media.max_age_ms;

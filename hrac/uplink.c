@@ -172,8 +172,8 @@ configure(struct uplink *u, const struct uplink_config *config)
 	u->transport = mem_printf("%s%s", strncasecmp(u->url, "https:", 6) == 0 ? "https" : "http",
 	    config->proxy == NULL ? "" : " via proxy");
 	tunnel_cfg_default(TUNNEL_CLIENT, &u->cfg);
-	if (config->connections != 0)
-		u->cfg.connections = config->connections;
+	if (config->connections_max != 0)
+		u->cfg.connections_max = config->connections_max;
 	u->cfg.rotate_bytes = config->rotate_bytes;
 	u->cfg.rotate_age_us = config->rotate_age_s * CLOCK_S;
 	if (config->media_max_age_ms != 0)
@@ -318,7 +318,7 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->bytes_received = tunnel_stats(u->tunnel)->bytes_received;
 	out->session = tunnel_grant(u->tunnel)->session;
 	out->stats = tunnel_stats(u->tunnel);
-	tunnel_line(u->tunnel, &out->line);
+	tunnel_line(u->tunnel, clock_us(), &out->line);
 }
 
 const struct tunnel *

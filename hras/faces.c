@@ -224,7 +224,7 @@ sample(struct hras *h, const struct face *face, uint64_t now_us)
 
 	if (t != NULL) {
 		stats = tunnel_stats(t);
-		tunnel_line(t, &line);
+		tunnel_line(t, now_us, &line);
 		s.session = tunnel_grant(t)->session;
 		s.bytes[TUNNEL_UP] = stats->bytes_received;
 		s.bytes[TUNNEL_DOWN] = stats->bytes_sent;

@@ -226,7 +226,8 @@ configure(struct gateway *g, const struct gateway_config *config)
 	g->tls = config->certificate != NULL;
 	g->grace_us = (config->grace_s == 0 ? GRACE_DEFAULT_S : config->grace_s) * CLOCK_S;
 	tunnel_cfg_default(TUNNEL_SERVER, &g->cfg);
-	g->cfg.connections = config->connections == 0 ? STREAMS_MAX : config->connections;
+	if (config->connections_max != 0)
+		g->cfg.connections_max = config->connections_max;
 	g->cfg.rotate_bytes = config->rotate_bytes;
 	g->cfg.rotate_age_us = config->rotate_age_s * CLOCK_S;
 	if (config->media_max_age_ms != 0)
@@ -411,7 +412,7 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->bytes_received = tunnel_stats(a->tunnel)->bytes_received;
 	out->session = a->session;
 	out->stats = tunnel_stats(a->tunnel);
-	tunnel_line(a->tunnel, &out->line);
+	tunnel_line(a->tunnel, clock_us(), &out->line);
 }
 
 const struct tunnel *

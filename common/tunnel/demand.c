@@ -14,9 +14,22 @@
 #define BACKOFF_CAP_US (5 * CLOCK_S)
 #define ASKED_TIMEOUT_US (5 * CLOCK_S) /* on_wanted without tunnel_stream_open */
 #define SHORT_LIFE_US (2 * CLOCK_S)    /* one that ends sooner counts as a failure to open */
+#define OPENING_MAX 8                  /* at a time; a TLS handshake is work for both ends */
+#define HUNG_US CLOCK_S                /* one that opens for so long is no hope any more */
+#define CEILING_US (30 * CLOCK_S)
+#define SHRINK_US (20 * CLOCK_S)
+#define BLIND 4 /* streams, while nothing is known of the flow */
+
+/* While all streams stall: a fresh one so often, at first and after a while. */
+#define FRESH_US (150 * CLOCK_MS)
+#define FRESH_FOR_US (6 * CLOCK_S)
+#define FRESH_LATER_US CLOCK_S
+#define FRESH_LATER_FOR_US (60 * CLOCK_S)
 
 struct count {
-	unsigned opening, live, good; /* good: opening or live, and not due for replacement */
+	unsigned opening, live;
+	unsigned good;    /* opening or live, and not due for replacement */
+	unsigned healthy; /* live, and not stalled */
 };
 
 /* splitmix64 */
@@ -63,40 +76,135 @@ demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
 	if (d->failures_n > 0)
 		d->next_open_us += tunnel_backoff_us(d->failures_n - 1, BACKOFF_BASE_US,
 		    BACKOFF_CAP_US, &t->cfg.seed);
-	d->failures_n++;
+	/* A proxy that lets only so many through: what there is must do for a while. */
+	if (++d->failures_n >= 2 && tunnel_streams_n(t, s->dir) > 0) {
+		d->ceiling = tunnel_streams_n(t, s->dir);
+		d->ceiling_us = now_us + CEILING_US;
+	}
+}
+
+/* -- How many -- */
+
+unsigned
+demand_wanted(const struct tunnel *t, enum tunnel_dir dir)
+{
+	unsigned wanted = t->demand[dir].wanted;
+
+	if (!duty_busy(t) && t->linger_us == 0)
+		return 1;
+	if (wanted == 0)
+		wanted = BLIND;
+	return wanted < t->cfg.connections_max ? wanted : t->cfg.connections_max;
+}
+
+static void
+set_wanted(struct tunnel *t, unsigned n, uint64_t now_us)
+{
+	uint8_t payload = (uint8_t)n;
+
+	t->demand[t->writes].wanted = n;
+	t->demand[t->writes].shrink_us = CLOCK_NEVER;
+	t->changed = true;
+	/* The peer opens them. When this is refused the next change says it. */
+	if (t->cfg.role == TUNNEL_SERVER)
+		(void)reliable_tx_push(&t->tx, KIND_WANT, &payload, sizeof(payload), now_us);
+}
+
+/* More at once, fewer only after a while: what loses once will lose again. */
+void
+demand_flow(struct tunnel *t, uint64_t now_us)
+{
+	struct tunnel_demand *d = &t->demand[t->writes];
+	struct sched_flow flow = { t->rate.batches_per_s, output_thin(t), output_srtt_us(t),
+		input_reported_level(t) };
+	unsigned n = sched_streams(&flow, t->cfg.connections_max);
+
+	if (d->wanted == 0)
+		d->wanted = BLIND;
+	if (n > d->wanted + d->wanted / 8)
+		set_wanted(t, n, now_us);
+	else if (n >= d->wanted - d->wanted / 4)
+		d->shrink_us = CLOCK_NEVER;
+	else if (d->shrink_us == CLOCK_NEVER)
+		d->shrink_us = now_us;
+	else if (now_us - d->shrink_us >= SHRINK_US)
+		set_wanted(t, n, now_us);
+}
+
+static unsigned
+to_have(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	const struct tunnel_demand *d = &t->demand[dir];
+	unsigned n = demand_wanted(t, dir);
+
+	return now_us < d->ceiling_us && d->ceiling < n ? d->ceiling : n;
 }
 
 static struct count
-count_streams(const struct tunnel *t, enum tunnel_dir dir)
+count_streams(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	struct count c = { 0 };
 
 	for (size_t i = 0; i < t->streams_n[dir]; i++) {
 		const struct tunnel_stream *s = t->streams[dir][i];
+		bool hung = s->phase == STREAM_OPENING && now_us - s->opened_us > HUNG_US;
 
-		c.opening += s->phase == STREAM_OPENING;
+		c.opening += s->phase == STREAM_OPENING && !hung;
 		c.live += s->phase == STREAM_LIVE;
-		c.good += stream_usable(s) && !s->due;
+		c.good += stream_usable(s) && !s->due && !hung;
+		c.healthy += s->phase == STREAM_LIVE && !duty_stalled(t, s, now_us);
 	}
 	return c;
 }
 
-static unsigned
-wanted(const struct tunnel *t)
-{
-	return duty_busy(t) || t->linger_us != 0 ? t->cfg.connections : 1;
-}
-
 /* While nothing gets through one stream at a time tries; the others wait for its success. */
 static bool
-short_of(const struct tunnel *t, enum tunnel_dir dir)
+short_of(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	const struct tunnel_demand *d = &t->demand[dir];
-	struct count c = count_streams(t, dir);
+	struct count c = count_streams(t, dir, now_us);
+	unsigned opening = c.opening + d->asked_n;
 
-	if (d->failures_n > 0 && c.opening + d->asked_n > 0)
+	if (opening >= (d->failures_n > 0 || c.healthy == 0 ? 1 : OPENING_MAX))
 		return false;
-	return c.good + d->asked_n < wanted(t) && t->streams_n[dir] + d->asked_n < STREAMS_MAX;
+	return c.good + d->asked_n < to_have(t, dir, now_us) &&
+	    t->streams_n[dir] + d->asked_n < STREAMS_MAX;
+}
+
+/*
+ * How often a fresh stream is opened while a call is up and all that were there stall. What TCP sends
+ * in a black-out is repeated ever more seldom, and so are its SYNs; a fresh one gets through first.
+ * CLOCK_NEVER: it is not so.
+ */
+static uint64_t
+fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	uint64_t silent_us = now_us - t->alive_us[dir];
+
+	if (!duty_busy(t) || silent_us < SCHED_STALLED_US || silent_us > FRESH_LATER_FOR_US ||
+	    t->streams_n[dir] + t->demand[dir].asked_n >= STREAMS_MAX / 2)
+		return CLOCK_NEVER;
+	if (count_streams(t, dir, now_us).healthy > 0)
+		return CLOCK_NEVER;
+	return silent_us < FRESH_FOR_US ? FRESH_US : FRESH_LATER_US;
+}
+
+static uint64_t
+fresh_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	uint64_t every_us = fresh_every_us(t, dir, now_us);
+
+	return every_us == CLOCK_NEVER ? CLOCK_NEVER : t->demand[dir].fresh_us + every_us;
+}
+
+static void
+ask(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	struct tunnel_demand *d = &t->demand[dir];
+
+	d->asked_n++;
+	d->asked_us = d->fresh_us = now_us;
+	t->h.on_wanted(t->arg, dir);
 }
 
 static void
@@ -106,11 +214,10 @@ open_missing(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 
 	if (d->asked_n > 0 && now_us - d->asked_us >= ASKED_TIMEOUT_US)
 		d->asked_n = 0;
-	while (short_of(t, dir) && now_us >= d->next_open_us) {
-		d->asked_n++;
-		d->asked_us = now_us;
-		t->h.on_wanted(t->arg, dir);
-	}
+	while (short_of(t, dir, now_us) && now_us >= d->next_open_us)
+		ask(t, dir, now_us);
+	if (fresh_due_us(t, dir, now_us) <= now_us)
+		ask(t, dir, now_us);
 }
 
 /* Which to let go: one due for replacement, else the one that has been silent longest. */
@@ -138,6 +245,11 @@ let_go(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	struct wire_write w = wire_writer(payload, sizeof(payload));
 	int err;
 
+	/* What TCP still has for it would come far too late. */
+	if (duty_stalled(t, s, now_us)) {
+		stream_abort(t, s, TUNNEL_WHY_DEAD);
+		return 0;
+	}
 	if (s->writes) {
 		stream_retire(t, s, now_us);
 		return 0;
@@ -159,27 +271,34 @@ demand_run(struct tunnel *t, uint64_t now_us)
 		t->linger_us = 0;
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
 		open_missing(t, dir, now_us);
-		while (count_streams(t, dir).live > wanted(t))
+		while (count_streams(t, dir, now_us).live > to_have(t, dir, now_us))
 			if (let_go(t, worst(t, dir), now_us) < 0)
 				break;
 	}
 }
 
+static uint64_t
+direction_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	const struct tunnel_demand *d = &t->demand[dir];
+	uint64_t timeout = d->asked_us + ASKED_TIMEOUT_US, due = fresh_due_us(t, dir, now_us);
+
+	if (d->asked_n > 0 && timeout < due)
+		due = timeout;
+	if (short_of(t, dir, now_us) && d->next_open_us < due)
+		due = d->next_open_us;
+	return due;
+}
+
 uint64_t
-demand_due_us(const struct tunnel *t)
+demand_due_us(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t due = !duty_busy(t) && t->linger_us != 0 ? t->linger_us : CLOCK_NEVER;
+	uint64_t up = direction_due_us(t, TUNNEL_UP, now_us);
+	uint64_t down = direction_due_us(t, TUNNEL_DOWN, now_us);
 
-	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
-		const struct tunnel_demand *d = &t->demand[dir];
-		uint64_t timeout = d->asked_us + ASKED_TIMEOUT_US;
-
-		if (d->asked_n > 0 && timeout < due)
-			due = timeout;
-		if (short_of(t, dir) && d->next_open_us < due)
-			due = d->next_open_us;
-	}
-	return due;
+	due = up < due ? up : due;
+	return down < due ? down : due;
 }
 
 void

@@ -10,7 +10,9 @@
  */
 
 #define RELIABLE_AGE_US (32 * CLOCK_S) /* as long as a SIP transaction lives, RFC 3261 timer B */
-#define RETRY_MIN_US (250 * CLOCK_MS)
+#define RETRY_IDLE_US (250 * CLOCK_MS)
+#define RETRY_HOLD_US (30 * CLOCK_MS) /* so long an acknowledgement may wait for company */
+#define RETRY_MIN_US (60 * CLOCK_MS)
 #define LINGER_US (30 * CLOCK_S)
 #define SUSPECT_BEATS 3
 #define STANDSTILL_US (500 * CLOCK_MS) /* a tick so late: this machine slept, not the peer */
@@ -34,6 +36,12 @@ after(uint64_t us, uint64_t wait_us)
 	return us == CLOCK_NEVER ? CLOCK_NEVER : us + wait_us;
 }
 
+void
+duty_soon(struct tunnel *t, uint64_t due_us)
+{
+	t->slow_us = earlier(t->slow_us, due_us);
+}
+
 bool
 duty_busy(const struct tunnel *t)
 {
@@ -49,6 +57,11 @@ duty_busy_changed(struct tunnel *t, uint64_t now_us)
 	t->ack_us = now_us;
 	if (was == is)
 		return;
+	if (is) {
+		/* What was learnt of the line in another call may be of another line. */
+		guard_init(&t->guard, now_us);
+		t->demand[TUNNEL_UP].wanted = t->demand[TUNNEL_DOWN].wanted = 0;
+	}
 	t->busy_since_us = is ? now_us : CLOCK_NEVER;
 	t->linger_us = is ? 0 : now_us + LINGER_US;
 	t->changed = true;
@@ -95,9 +108,21 @@ dead_us(const struct tunnel *t, const struct tunnel_stream *s)
 	return later(silent_since_us(s) + t->cfg.dead_us, t->judge_us);
 }
 
+bool
+duty_stalled(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
+{
+	uint64_t since = silent_since_us(s), beat = t->cfg.heartbeat_busy_us;
+
+	if (since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
+		return false;
+	since = later(since, t->busy_since_us);
+	return now_us > since + (s->writes ? SCHED_STALLED_US : beat + beat / 2 + 2 * t->srtt_us);
+}
+
 /*
  * While calls are up the dead-man timer is slow: the client opens another stream in the place of
- * one that missed a few heartbeats, and the suspect one goes only when the other one works.
+ * one that is stalled or missed a few heartbeats, and the suspect one goes only when the other one
+ * works.
  */
 static uint64_t
 suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
@@ -110,6 +135,8 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 		return CLOCK_NEVER;
 	since = later(since, t->busy_since_us);
 	all_since = later(all_since, t->busy_since_us);
+	if (s->writes)
+		return later(since + SCHED_STALLED_US, t->judge_us);
 	/* One may be unlucky; when none of them says a word there is little doubt. */
 	since = earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
 	return later(since, t->judge_us);
@@ -147,7 +174,11 @@ stream_duty(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 uint64_t
 duty_retry_us(const struct tunnel *t)
 {
-	return t->srtt_us * 2 > RETRY_MIN_US ? t->srtt_us * 2 : RETRY_MIN_US;
+	uint64_t srtt_us = output_srtt_us(t);
+
+	if (!duty_busy(t) || srtt_us == 0)
+		return later(2 * srtt_us, RETRY_IDLE_US);
+	return later(srtt_us + srtt_us / 4 + RETRY_HOLD_US, RETRY_MIN_US);
 }
 
 /* Repeating on the same stream would help nothing: TCP does that better. */
@@ -167,12 +198,6 @@ broken_us(const struct tunnel *t)
 	if (t->broken_told)
 		return CLOCK_NEVER;
 	return t->broken ? 0 : after(reliable_tx_oldest_us(&t->tx), RELIABLE_AGE_US);
-}
-
-static uint64_t
-ack_due_us(const struct tunnel *t)
-{
-	return t->ack_queued || !t->writable ? CLOCK_NEVER : t->ack_us;
 }
 
 /* Under load no stream is ever silent, but the round trip is to be known all the same. */
@@ -213,16 +238,15 @@ state_duty(struct tunnel *t, uint64_t now_us)
 }
 
 uint64_t
-duty_due_us(const struct tunnel *t)
+duty_due_us(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t due = earlier(retry_us(t), broken_us(t));
 
-	due = earlier(due, earlier(ack_due_us(t), measure_us(t)));
-	due = earlier(due, down_us(t));
+	due = earlier(due, earlier(measure_us(t), down_us(t)));
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			due = earlier(due, stream_due_us(t, t->streams[dir][i]));
-	return t->cfg.role == TUNNEL_CLIENT ? earlier(due, demand_due_us(t)) : due;
+	return t->cfg.role == TUNNEL_CLIENT ? earlier(due, demand_due_us(t, now_us)) : due;
 }
 
 void
@@ -230,7 +254,7 @@ duty_run(struct tunnel *t, uint64_t now_us)
 {
 	t->changed = false;
 	/* Not twice in a row: a duty that stays undone must not put off the dead-man for ever. */
-	if (after(duty_due_us(t), STANDSTILL_US) < now_us && t->judge_us + t->cfg.dead_us < now_us)
+	if (after(t->slow_us, STANDSTILL_US) < now_us && t->judge_us + t->cfg.dead_us < now_us)
 		t->judge_us = now_us + CATCH_UP_US;
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
@@ -246,4 +270,5 @@ duty_run(struct tunnel *t, uint64_t now_us)
 		t->broken_told = true;
 		t->h.on_broken(t->arg);
 	}
+	t->slow_us = duty_due_us(t, now_us);
 }

@@ -8,6 +8,10 @@
 #include <sys/queue.h>
 
 #include "tunnel/frame.h"
+#include "tunnel/guard.h"
+#include "tunnel/meter.h"
+#include "tunnel/parity.h"
+#include "tunnel/recover.h"
 #include "tunnel/reliable.h"
 #include "tunnel/request.h"
 #include "tunnel/sched.h"
@@ -15,24 +19,33 @@
 
 /*
  * What the files of the tunnel share and nobody else sees: tunnel.c (life, sending, facts),
- * stream.c (life of the streams), output.c (batches, from the flush to the bytes), input.c (from
- * the bytes to the handlers), duty.c (all that happens because time passes), demand.c (how many
+ * stream.c (life of the streams), flush.c (from the frames to batches and their streams), output.c
+ * (from the batches to the bytes), input.c (from the bytes to the handlers), duty.c (all that happens because time passes), demand.c (how many
  * streams the client wants, and which it lets go).
  */
 
-#define STREAMS_MAX 128   /* a direction: 64 and their replacements */
+#define STREAMS_MAX 160   /* a direction: 128 and some of their replacements */
 #define BATCHES_MAX 4096  /* made and not yet given out */
 #define POOL_MAX 512      /* of them kept for use when they are free */
 #define SWEEP_US 20000ULL /* between two searches for voice that is too old */
 #define MARKS_N 256       /* batches of a stream whose ends are remembered; a power of two */
 #define SEEN_N 65536      /* media numbers that are told from duplicates; a power of two */
 #define ACK_DELAY_US 20000ULL
-#define ACK_EVERY_N 8      /* batches that want an acknowledgement, then it does not wait */
-#define KIND_RESERVED 0xf0 /* reliable frames of the tunnel's own, from here on */
-#define KIND_RETIRE 0xf0   /* client to server: let this DOWN stream end in order */
+#define TOPS_N 16
+#define ACK_TELLINGS 3
+#define DUTY_US (100 * CLOCK_MS) /* so late something slow may be, when it is not known better */
+#define ACK_EVERY_N 8            /* batches that want an acknowledgement, then it does not wait */
+#define KIND_RESERVED 0xf0       /* reliable frames of the tunnel's own, from here on */
+#define KIND_RETIRE 0xf0         /* client to server: let this DOWN stream end in order */
+#define REPORT_LEVEL 3           /* bits of a header's report */
+#define REPORT_RUNS (1 << 2)
+#define REPORT_CONGESTED (1 << 3)
+#define REPORT_REDUNDANCY_SHIFT 4
+#define KIND_WANT 0xf1 /* server to client: so many DOWN streams would be good */
 
 enum batch_kind {
 	BATCH_MEDIA,
+	BATCH_PARITY,
 	BATCH_RELIABLE,
 	BATCH_PING, /* its frames are written when it goes out, with the time of then */
 	BATCH_ACK,  /* likewise; it does not go out when there is nothing left to say */
@@ -42,9 +55,14 @@ enum batch_kind {
 struct batch {
 	STAILQ_ENTRY(batch) next;
 	enum batch_kind kind;
-	uint64_t made_us;
+	uint64_t made_us, given_us;
+	bool numbered;                /* its media frames have their numbers */
 	uint32_t media_base, media_n; /* numbers of the media frames inside */
-	size_t len, queued_len;
+	bool again;                   /* went out before */
+	uint32_t serial;              /* while kept: the stream it went to, ... */
+	uint64_t sent_n;              /* ... as which batch of it, ... */
+	uint64_t due_us;              /* ... and when it goes again */
+	size_t len;
 	uint8_t body[FRAME_BODY_MAX];
 };
 STAILQ_HEAD(batch_queue, batch);
@@ -60,20 +78,25 @@ enum stream_phase {
 struct stream_writer { /* of a stream that this end writes */
 	struct sched_path path;
 	struct batch_queue queue;
-	size_t queued_bytes, queued_wanting_n; /* wanting: an acknowledgement is expected */
-	bool paused;                           /* tunnel_output gave 0; on_wake is owed */
+	size_t queued_wanting_n; /* wanting: an acknowledgement is expected */
+	bool paused;             /* tunnel_output gave 0; on_wake is owed */
 	bool preamble_sent;
 	bool ping_queued;
-	uint64_t sent_n, sent_bytes; /* batches; bytes of them */
-	uint64_t acked_n, acked_bytes;
-	uint64_t wanting_n;      /* the number of batches up to the last wanting one */
-	uint64_t marks[MARKS_N]; /* sent_bytes after batch i, at i % MARKS_N */
-	uint64_t written_us;     /* when something went out, or was asked to, last */
+	uint64_t sent_n, acked_n; /* batches */
+	uint64_t sent_wanting_n, acked_wanting_n;
+	uint64_t sent_voice_n, acked_voice_n, queued_voice_n; /* batches of voice among them */
+	struct mark {
+		uint64_t wanting_n;  /* sent_wanting_n after batch i, at i % MARKS_N ... */
+		uint64_t wanting_us; /* ... and when the last of these was written; ... */
+		uint64_t voice_n;    /* ... and how many of them were voice */
+	} marks[MARKS_N];
+	uint64_t written_us; /* when something went out, or was asked to, last */
 };
 
 struct stream_reader { /* of a stream that this end reads */
 	bool preamble_got;
 	uint64_t batches_n, told_n; /* came; of these acknowledged */
+	unsigned tellings_n;        /* so often this is to be told once more */
 	size_t have_len;
 	uint8_t have[FRAME_BATCH_MAX]; /* a batch cut by the end of the input */
 };
@@ -97,12 +120,30 @@ struct tunnel_stream {
 	} u;
 };
 
+struct tunnel_rate {       /* of what is to go by streams */
+	uint64_t since_us; /* of the counts */
+	unsigned batches_n, frames_n;
+	uint64_t bytes; /* of stats.bytes_sent at since_us, and what TCP and IP add to it */
+	double batches_per_s, frames_per_s, bits_per_s; /* 0 = not known yet */
+};
+
+struct recent { /* media frames that went out last, for a thin flow */
+	uint32_t base, media_n;
+	size_t len;
+	uint8_t body[640];
+};
+
 struct tunnel_demand {    /* of one direction, client only */
 	unsigned asked_n; /* on_wanted was called, tunnel_stream_open was not */
 	uint64_t asked_us;
 	unsigned failures_n;   /* in a row */
 	uint64_t failed_us;    /* when the last of them was */
 	uint64_t next_open_us; /* not before */
+	unsigned wanted;       /* streams, as its writer says; 0 = it has not */
+	uint64_t shrink_us;    /* fewer would do since then; CLOCK_NEVER */
+	uint64_t fresh_us;     /* when one was last opened beside those that stall */
+	unsigned ceiling;      /* no more than these were to be had ... */
+	uint64_t ceiling_us;   /* ... and it is not tried again until then */
 };
 
 struct tunnel {
@@ -126,13 +167,29 @@ struct tunnel {
 	struct batch_queue pool;   /* free ones */
 	size_t batches_n, pool_n;  /* that exist; that are free */
 	uint64_t swept_us;
-	uint32_t media_next; /* number of the next media frame; 24 bits count */
+	uint32_t media_next;     /* number of the next media frame; 24 bits count */
+	struct batch_queue kept; /* voice that may go again, in the order of due_us, nearly */
+	struct parity_sum parity;
+	uint64_t group_us; /* when the first batch of `parity` left */
+	struct recent recent[2];
+	struct tunnel_rate rate;
+	double tokens; /* bits that the cap of the bandwidth allows now */
+	uint64_t tokens_us;
+	uint8_t report; /* of the peer, how it hears us */
+	struct guard guard;
 	struct reliable_tx tx;
 
 	/* In. */
 	struct reliable_rx rx;
 	uint32_t media_top; /* highest media number seen, + 1 */
 	bool media_any;
+	unsigned tops_n; /* notes ever made; at tops_n % TOPS_N the last */
+	struct top {
+		uint64_t at_us;
+		uint32_t number; /* media_top of then */
+	} tops[TOPS_N];
+	struct meter *meter;
+	struct recover *recover;
 	uint8_t *seen; /* a bit for each of the SEEN_N numbers below media_top */
 
 	/* What is to be told to the peer. */
@@ -150,6 +207,7 @@ struct tunnel {
 	bool busy, peer_busy;
 	uint64_t busy_since_us; /* of either; CLOCK_NEVER = none is */
 	uint64_t linger_us;     /* client: all streams are kept until then */
+	uint64_t slow_us;       /* what is not urgent is done then; never later than it is due */
 	bool broken, broken_told;
 	bool changed; /* a stream came, went, or is due: look at the demand */
 	struct tunnel_demand demand[2];
@@ -168,22 +226,47 @@ void stream_release(struct tunnel *t, struct tunnel_stream *s); /* frees s and i
 /* output.c */
 struct batch *batch_new(struct tunnel *t, enum batch_kind kind, uint64_t now_us); /* NULL: cap */
 void batch_free(struct tunnel *t, struct batch *b);
-void batch_give(struct tunnel_stream *s, struct batch *b, uint64_t now_us);
-void output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us); /* NULL: any */
-void output_flush(struct tunnel *t, uint64_t now_us);
+void batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t now_us);
 void output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint64_t now_us);
+void output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us); /* NULL: any */
+
+/* flush.c */
+void output_flush(struct tunnel *t, uint64_t now_us);
+struct tunnel_stream *output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us);
+bool output_thin(const struct tunnel *t); /* one or two calls */
+uint64_t output_srtt_us(const struct tunnel *t);
+uint64_t output_due_us(const struct tunnel *t); /* when the next flush has something to do */
 bool output_elsewhere(const struct tunnel *t, uint32_t serial); /* another stream than that */
+
+/* redundancy.c */
+enum tunnel_redundancy redundancy_now(const struct tunnel *t, uint64_t now_us);
+void redundancy_fill(struct tunnel *t, struct batch *b, uint64_t now_us); /* before it is given */
+void redundancy_given(struct tunnel *t, const struct batch *b, uint64_t now_us);
+/* A batch was written to s; true: it is kept, and no longer the caller's. */
+bool redundancy_keep(struct tunnel *t, const struct tunnel_stream *s, struct batch *b,
+    uint64_t now_us);
+uint64_t redundancy_due_us(const struct tunnel *t);
+void redundancy_run(struct tunnel *t, uint64_t now_us);
+
+/* input.c */
+unsigned input_heard_level(const struct tunnel *t, uint64_t now_us); /* of loss, as we hear it */
+bool input_heard_runs(const struct tunnel *t, uint64_t now_us);
+unsigned input_reported_level(const struct tunnel *t); /* of loss, as the peer hears it */
 
 /* duty.c */
 void duty_run(struct tunnel *t, uint64_t now_us);
-uint64_t duty_due_us(const struct tunnel *t);
-uint64_t duty_retry_us(const struct tunnel *t); /* how long a reliable frame waits */
+uint64_t duty_due_us(const struct tunnel *t, uint64_t now_us);
+void duty_soon(struct tunnel *t, uint64_t due_us); /* something slow is due by then */
+uint64_t duty_retry_us(const struct tunnel *t);    /* how long a reliable frame waits */
+bool duty_stalled(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
 bool duty_busy(const struct tunnel *t);
 void duty_busy_changed(struct tunnel *t, uint64_t now_us);
 
-/* demand.c: client only */
+/* demand.c: how many streams of this end's own direction; for the rest, client only */
+void demand_flow(struct tunnel *t, uint64_t now_us);
+unsigned demand_wanted(const struct tunnel *t, enum tunnel_dir dir);
 void demand_run(struct tunnel *t, uint64_t now_us);
-uint64_t demand_due_us(const struct tunnel *t);
+uint64_t demand_due_us(const struct tunnel *t, uint64_t now_us);
 void demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
 uint64_t demand_jitter(struct tunnel *t, uint64_t v); /* v +- 10 % */
 

@@ -9,6 +9,7 @@
 
 #define HALF (FRAME_MEDIA_MASK / 2 + 1)
 #define RTT_MAX_US (60 * CLOCK_S)
+#define STALE_US (150 * CLOCK_MS)
 #define SAMPLE_OLD_US (10 * CLOCK_S)
 
 /* -- Media -- */
@@ -51,21 +52,107 @@ fresh(struct tunnel *t, uint32_t number)
 	return true;
 }
 
+/* -- What is too late -- */
+
+/* Remembers which number was the highest when. */
+static void
+note_top(struct tunnel *t, uint64_t now_us)
+{
+	struct top *last = &t->tops[t->tops_n % TOPS_N];
+
+	if (t->tops_n > 0 && now_us - last->at_us < STALE_US / (TOPS_N - 1))
+		return;
+	t->tops[++t->tops_n % TOPS_N] = (struct top){ now_us, t->media_top };
+}
+
+/* Whether a higher number came so long ago that nobody waits for this one any more. */
+static bool
+stale(const struct tunnel *t, uint32_t number, uint64_t now_us)
+{
+	for (unsigned i = 0; i < TOPS_N && i < t->tops_n; i++) {
+		const struct top *top = &t->tops[(t->tops_n - i) % TOPS_N];
+
+		if (now_us - top->at_us > STALE_US)
+			return ((top->number - number - 1) & FRAME_MEDIA_MASK) < HALF;
+	}
+	return false;
+}
+
+/* -- Frames of media -- */
+
+static void
+deliver_media(struct tunnel *t, uint32_t number, const struct frame *f, bool again, uint64_t now_us)
+{
+	if (stale(t, number, now_us)) {
+		t->stats.media_stale_dropped++;
+		return;
+	}
+	if (!fresh(t, number)) {
+		t->stats.media_duplicate++;
+		return;
+	}
+	t->stats.media_received++;
+	t->stats.media_rebuilt += again;
+	t->h.on_media(t->arg, f->channel, f->data, f->data_len);
+}
+
 static int
-on_media(struct tunnel *t, struct frame_header *h, const struct frame *f)
+on_media(struct tunnel *t, struct frame_header *h, const struct frame *f, uint64_t now_us)
 {
 	uint32_t number = h->media_base;
 
 	if (!h->has_media)
 		return ERR_MALFORMED;
 	h->media_base = (h->media_base + 1) & FRAME_MEDIA_MASK;
-	if (!fresh(t, number)) {
-		t->stats.media_duplicate++;
-		return 0;
-	}
-	t->stats.media_received++;
-	t->h.on_media(t->arg, f->channel, f->data, f->data_len);
+	deliver_media(t, number, f, false, now_us);
 	return 0;
+}
+
+static int
+on_repeat(struct tunnel *t, const struct frame_header *h, uint32_t base, const struct frame *f,
+    uint64_t now_us)
+{
+	if (!h->has_media)
+		return ERR_MALFORMED;
+	deliver_media(t, (base - f->back) & FRAME_MEDIA_MASK, f, true, now_us);
+	return 0;
+}
+
+/* Its bytes were chosen by the peer like those of any other batch. */
+static void
+on_rebuilt(struct tunnel *t, uint32_t number, const uint8_t *body, size_t len, uint64_t now_us)
+{
+	struct wire_read r = wire_reader(body, len);
+	struct frame f;
+
+	while (frame_next(&r, &f) == 0)
+		if (f.type == FRAME_MEDIA) {
+			deliver_media(t, number, &f, true, now_us);
+			number = (number + 1) & FRAME_MEDIA_MASK;
+		}
+}
+
+static void
+rebuild(struct tunnel *t, uint64_t now_us)
+{
+	const uint8_t *body;
+	size_t media_n, len;
+	uint32_t base;
+
+	while (recover_next(t->recover, &base, &media_n, &body, &len) == 0)
+		on_rebuilt(t, base, body, len, now_us);
+}
+
+unsigned
+input_heard_level(const struct tunnel *t, uint64_t now_us)
+{
+	return meter_level(t->meter, now_us);
+}
+
+bool
+input_heard_runs(const struct tunnel *t, uint64_t now_us)
+{
+	return meter_runs(t->meter, now_us);
 }
 
 /* -- Reliable -- */
@@ -78,6 +165,10 @@ on_own(struct tunnel *t, uint8_t kind, const uint8_t *data, size_t n, uint64_t n
 	uint32_t serial = wire_get_u32(&r);
 	struct tunnel_stream *s;
 
+	if (kind == KIND_WANT && n == 1 && t->cfg.role == TUNNEL_CLIENT) {
+		t->demand[TUNNEL_DOWN].wanted = data[0];
+		t->changed = true;
+	}
 	if (kind != KIND_RETIRE || t->cfg.role != TUNNEL_SERVER || r.bad)
 		return;
 	s = stream_find(t, TUNNEL_DOWN, serial);
@@ -150,15 +241,21 @@ on_ping(struct tunnel *t, const struct frame *f, uint64_t now_us)
 		t->srtt_us = f->srtt_us;
 }
 
+unsigned
+input_reported_level(const struct tunnel *t)
+{
+	return t->report & REPORT_LEVEL;
+}
+
 /* -- Batches -- */
 
 static int
-on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, const struct frame *f,
-    uint64_t now_us)
+on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, uint32_t base,
+    const struct frame *f, uint64_t now_us)
 {
 	switch (f->type) {
 	case FRAME_MEDIA:
-		return on_media(t, h, f);
+		return on_media(t, h, f, now_us);
 	case FRAME_RELIABLE:
 		return on_reliable(t, f, now_us);
 	case FRAME_PING:
@@ -174,9 +271,10 @@ on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, cons
 		t->changed = true;
 		return 0;
 	case FRAME_PARITY:
+		recover_parity(t->recover, &f->parity);
 		return 0;
 	case FRAME_REPEAT:
-		return h->has_media ? 0 : ERR_MALFORMED;
+		return on_repeat(t, h, base, f, now_us);
 	case FRAME_EXTENSION:
 		break;
 	}
@@ -190,6 +288,7 @@ on_header(struct tunnel *t, const struct frame_header *h, uint64_t now_us)
 		t->peer_busy = h->busy;
 		duty_busy_changed(t, now_us);
 	}
+	t->report = h->report;
 	for (size_t i = 0; i < h->acks_n; i++) {
 		struct tunnel_stream *s = stream_find(t, t->writes, h->acks[i].serial);
 
@@ -214,10 +313,30 @@ owe_ack(struct tunnel *t, uint64_t now_us)
 		t->ack_us = now_us + ACK_DELAY_US;
 }
 
+static bool
+wants_ack(enum frame_type type)
+{
+	return type == FRAME_MEDIA || type == FRAME_RELIABLE || type == FRAME_PING ||
+	    type == FRAME_PARITY;
+}
+
+/* A batch with voice came whole: what it says of the line, and of those that lack. */
+static void
+on_voice(struct tunnel *t, uint32_t base, size_t media_n, const struct wire_read *body,
+    uint64_t now_us)
+{
+	meter_batch(t->meter, base, media_n, now_us);
+	note_top(t, now_us);
+	recover_expect(t->recover, meter_level(t->meter, now_us) > 0);
+	recover_batch(t->recover, base, media_n, body->p, body->left);
+}
+
 static int
 on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, struct wire_read *body,
     uint64_t now_us)
 {
+	const struct wire_read whole = *body;
+	uint32_t base = h->media_base;
 	bool wanting = false;
 	struct frame f;
 	int err;
@@ -227,13 +346,17 @@ on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, stru
 	stream_heard(t, s, now_us);
 	err = on_header(t, h, now_us);
 	while (err == 0 && (err = frame_next(body, &f)) == 0) {
-		wanting |=
-		    f.type == FRAME_MEDIA || f.type == FRAME_RELIABLE || f.type == FRAME_PING;
-		err = on_frame(t, s, h, &f, now_us);
+		wanting |= wants_ack(f.type);
+		err = on_frame(t, s, h, base, &f, now_us);
 	}
 	if (wanting)
 		owe_ack(t, now_us);
-	return err == ERR_NOT_FOUND ? 0 : err;
+	if (err != ERR_NOT_FOUND)
+		return err;
+	if (h->media_base != base)
+		on_voice(t, base, (h->media_base - base) & FRAME_MEDIA_MASK, &whole, now_us);
+	rebuild(t, now_us);
+	return 0;
 }
 
 /* Takes the preamble or one batch off the front of n bytes. ERR_INCOMPLETE; ERR_MALFORMED. */

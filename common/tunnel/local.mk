@@ -5,7 +5,9 @@ libtunnel_a_SOURCES = \
 	common/tunnel/crypto.c common/tunnel/crypto.h \
 	common/tunnel/demand.c \
 	common/tunnel/duty.c \
+	common/tunnel/flush.c \
 	common/tunnel/frame.c common/tunnel/frame.h \
+	common/tunnel/guard.c common/tunnel/guard.h \
 	common/tunnel/handshake.c common/tunnel/handshake.h \
 	common/tunnel/impl.h \
 	common/tunnel/input.c \
@@ -13,6 +15,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/output.c \
 	common/tunnel/parity.c common/tunnel/parity.h \
 	common/tunnel/recover.c common/tunnel/recover.h \
+	common/tunnel/redundancy.c \
 	common/tunnel/reliable.c common/tunnel/reliable.h \
 	common/tunnel/request.c common/tunnel/request.h \
 	common/tunnel/sched.c common/tunnel/sched.h \

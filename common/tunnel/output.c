@@ -6,12 +6,18 @@
 #include "base/mem.h"
 #include "tunnel/impl.h"
 
-/* From the frames to the bytes: batches, which stream they go to, and what is written of them. */
+/* From the batches to the bytes: what waits at a stream, what is written of it, what the peer has. */
+
+static bool
+voice(const struct batch *b)
+{
+	return b->kind == BATCH_MEDIA || b->kind == BATCH_PARITY;
+}
 
 static bool
 too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us)
 {
-	return b->kind == BATCH_MEDIA && now_us - b->made_us > t->cfg.media_max_age_us;
+	return voice(b) && now_us - b->made_us > t->cfg.media_max_age_us;
 }
 
 static void
@@ -20,9 +26,12 @@ count_late(struct tunnel *t, const struct batch *b)
 	struct wire_read r = wire_reader(b->body, b->len);
 	struct frame f;
 
+	if (b->again || b->kind == BATCH_PARITY)
+		return;
 	t->stats.media_late_dropped += b->media_n;
 	while (t->h.on_late != NULL && frame_next(&r, &f) == 0)
-		t->h.on_late(t->arg, f.channel);
+		if (f.type == FRAME_MEDIA)
+			t->h.on_late(t->arg, f.channel);
 }
 
 /*
@@ -46,8 +55,8 @@ drop_old(struct tunnel *t, uint64_t now_us)
 				STAILQ_INSERT_TAIL(&kept, b, next);
 				continue;
 			}
-			w->queued_bytes -= b->queued_len;
 			w->queued_wanting_n--;
+			w->queued_voice_n -= voice(b);
 			count_late(t, b);
 			batch_free(t, b);
 		}
@@ -75,6 +84,7 @@ batch_new(struct tunnel *t, enum batch_kind kind, uint64_t now_us)
 	b->kind = kind;
 	b->made_us = now_us;
 	b->media_n = 0;
+	b->numbered = b->again = false;
 	b->len = 0;
 	return b;
 }
@@ -97,48 +107,57 @@ batch_free(struct tunnel *t, struct batch *b)
 static bool
 wanting(const struct batch *b)
 {
-	return b->kind == BATCH_MEDIA || b->kind == BATCH_RELIABLE || b->kind == BATCH_PING;
+	return b->kind != BATCH_ACK && b->kind != BATCH_END;
+}
+
+/* When the oldest batch that waits for an acknowledgement was given to the stream. */
+static uint64_t
+oldest_us(const struct stream_writer *w)
+{
+	const struct batch *b;
+
+	if (w->acked_wanting_n < w->sent_wanting_n) {
+		uint64_t i = w->acked_n + 1;
+
+		if (w->sent_n - w->acked_n >= MARKS_N)
+			return 0;
+		while (w->marks[i % MARKS_N].wanting_n <= w->acked_wanting_n)
+			i++;
+		return w->marks[i % MARKS_N].wanting_us;
+	}
+	STAILQ_FOREACH(b, &w->queue, next)
+		if (wanting(b))
+			return b->given_us;
+	return CLOCK_NEVER;
 }
 
 /* Idle is a stream of which the peer has confirmed all that asks for it. */
 static void
 path_follows(struct stream_writer *w)
 {
-	bool idle = w->queued_wanting_n == 0 && w->acked_n >= w->wanting_n;
-
-	w->path.outstanding = idle ? 0 : w->queued_bytes + w->sent_bytes - w->acked_bytes;
-	if (idle)
+	w->path.outstanding = w->queued_wanting_n + (w->sent_wanting_n - w->acked_wanting_n);
+	w->path.oldest_us = w->path.outstanding == 0 ? CLOCK_NEVER : oldest_us(w);
+	if (w->path.outstanding == 0)
 		w->path.waiting_us = CLOCK_NEVER;
 }
 
 void
-batch_give(struct tunnel_stream *s, struct batch *b, uint64_t now_us)
+batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t now_us)
 {
 	struct stream_writer *w = &s->u.w;
 
 	STAILQ_INSERT_TAIL(&w->queue, b, next);
-	b->queued_len = b->len + 1;
-	w->queued_bytes += b->queued_len;
+	b->given_us = now_us;
 	w->path.used_us = now_us;
 	if (wanting(b)) {
 		w->queued_wanting_n++;
+		w->queued_voice_n += voice(b);
 		if (w->path.waiting_us == CLOCK_NEVER)
 			w->path.waiting_us = now_us;
+		if (w->path.outstanding++ == 0)
+			w->path.oldest_us = now_us;
+		duty_soon(t, now_us + DUTY_US);
 	}
-	path_follows(w);
-}
-
-static struct tunnel_stream *
-choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
-{
-	enum tunnel_dir dir = t->writes;
-	size_t avoid = SCHED_NONE, i;
-
-	for (i = 0; avoid_serial != 0 && i < t->streams_n[dir]; i++)
-		if (t->streams[dir][i]->serial == avoid_serial)
-			avoid = i;
-	i = sched_choose(t->paths, t->streams_n[dir], avoid, now_us);
-	return i == SCHED_NONE ? NULL : t->streams[dir][i];
 }
 
 void
@@ -148,7 +167,7 @@ output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 
 	t->pinged_us = now_us;
 	if (s == NULL)
-		s = choose(t, 0, now_us);
+		s = output_choose(t, 0, now_us);
 	if (s == NULL)
 		return;
 	/* A stalled stream needs no pile of questions. */
@@ -157,183 +176,93 @@ output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	if (b == NULL)
 		return;
 	s->u.w.ping_queued = true;
-	batch_give(s, b, now_us);
+	batch_give(t, s, b, now_us);
 }
 
 void
 output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint64_t now_us)
 {
 	struct stream_writer *w = &s->u.w;
+	const struct mark *m = &w->marks[batches_n % MARKS_N];
 
 	if (batches_n <= w->acked_n)
 		return;
-	if (w->sent_n - batches_n < MARKS_N)
-		w->acked_bytes = w->marks[batches_n % MARKS_N];
 	w->acked_n = batches_n;
+	if (w->sent_n - batches_n < MARKS_N && m->wanting_n > w->acked_wanting_n) {
+		w->acked_wanting_n = m->wanting_n;
+		w->acked_voice_n = m->voice_n;
+		guard_sample(&t->guard, now_us - m->wanting_us, now_us);
+	}
 	w->path.waiting_us = now_us;
 	w->path.heard_us = now_us;
 	path_follows(w);
 	stream_heard(t, s, now_us);
 }
 
-/* -- The flush: batches get their streams -- */
-
-bool
-output_elsewhere(const struct tunnel *t, uint32_t serial)
-{
-	for (size_t i = 0; i < t->streams_n[t->writes]; i++)
-		if (stream_usable(t->streams[t->writes][i]) &&
-		    t->streams[t->writes][i]->serial != serial)
-			return true;
-	return false;
-}
-
-static void
-flush_media(struct tunnel *t, uint64_t now_us)
-{
-	struct batch *b;
-
-	if (t->gathering != NULL) {
-		STAILQ_INSERT_TAIL(&t->closed, t->gathering, next);
-		t->gathering = NULL;
-	}
-	while ((b = STAILQ_FIRST(&t->closed)) != NULL) {
-		struct tunnel_stream *s = choose(t, 0, now_us);
-
-		STAILQ_REMOVE_HEAD(&t->closed, next);
-		if (s != NULL) {
-			batch_give(s, b, now_us);
-			continue;
-		}
-		t->stats.media_down_dropped += b->media_n;
-		batch_free(t, b);
-	}
-}
-
-static struct frame
-fragment_frame(const struct reliable_fragment *f)
-{
-	return (struct frame){ .type = FRAME_RELIABLE,
-		.number = f->number,
-		.bits = f->bits,
-		.kind = f->kind,
-		.data = f->data,
-		.data_len = f->len };
-}
-
-/* Fills b with fragments behind `after`; returns the last one that went in. */
-static struct reliable_fragment *
-fill_reliable(struct tunnel *t, struct batch *b, struct reliable_fragment *f, uint32_t serial,
-    uint64_t now_us)
-{
-	struct wire_write w = wire_writer(b->body, FRAME_BODY_FILL);
-	struct reliable_fragment *last = NULL;
-
-	for (; f != NULL; f = reliable_tx_next(&t->tx, last)) {
-		struct frame frame = fragment_frame(f);
-
-		frame_put(&w, &frame);
-		if (w.bad)
-			break;
-		b->len = w.used;
-		t->stats.reliable_sent++;
-		t->stats.reliable_resent += f->last_serial != 0;
-		reliable_tx_sent(&t->tx, f, serial, now_us);
-		last = f;
-	}
-	return last;
-}
-
-static void
-flush_reliable(struct tunnel *t, uint64_t now_us)
-{
-	struct reliable_fragment *f, *last = NULL;
-
-	while ((f = reliable_tx_next(&t->tx, last)) != NULL) {
-		struct tunnel_stream *s = choose(t, f->last_serial, now_us);
-		struct batch *b;
-
-		if (s == NULL)
-			return;
-		b = batch_new(t, BATCH_RELIABLE, now_us);
-		if (b == NULL)
-			return;
-		last = fill_reliable(t, b, f, s->serial, now_us);
-		batch_give(s, b, now_us);
-	}
-}
-
-static void
-flush_acks(struct tunnel *t, uint64_t now_us)
-{
-	struct tunnel_stream *s;
-	struct batch *b;
-
-	if (t->ack_us > now_us || t->ack_queued)
-		return;
-	s = choose(t, 0, now_us);
-	b = s == NULL ? NULL : batch_new(t, BATCH_ACK, now_us);
-	if (b == NULL)
-		return;
-	t->ack_queued = true;
-	batch_give(s, b, now_us);
-}
-
-static void
-wake(struct tunnel *t)
-{
-	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
-		struct tunnel_stream *s = t->streams[t->writes][i];
-
-		if (s->u.w.paused && s->phase != STREAM_ABORTED && !STAILQ_EMPTY(&s->u.w.queue)) {
-			s->u.w.paused = false;
-			t->h.on_wake(t->arg, s);
-		}
-	}
-}
-
-void
-output_flush(struct tunnel *t, uint64_t now_us)
-{
-	flush_media(t, now_us);
-	flush_reliable(t, now_us);
-	flush_acks(t, now_us);
-	wake(t);
-}
-
 /* -- The output: the bytes of a stream -- */
 
-/* Acknowledgements of what came and was not yet acknowledged, in turn when there are many. */
-static void
-collect_acks(struct tunnel *t, struct frame_header *h)
+static bool
+lossy(const struct tunnel *t)
+{
+	return input_reported_level(t) > 0;
+}
+
+/* Adds the readers that `owing` tells, in turn when there are many; false: there was no room. */
+static bool
+collect(struct tunnel *t, struct frame_header *h, bool repeated)
 {
 	enum tunnel_dir reads = t->writes == TUNNEL_UP ? TUNNEL_DOWN : TUNNEL_UP;
 	size_t n = t->streams_n[reads];
-	bool more = false;
 
 	for (size_t i = 0; i < n; i++) {
 		struct tunnel_stream *s = t->streams[reads][(t->ack_turn + i) % n];
+		struct stream_reader *r = &s->u.r;
+		bool news = r->batches_n != r->told_n;
 
-		if (s->u.r.batches_n == s->u.r.told_n)
+		if (repeated ? news || r->tellings_n == 0 : !news)
 			continue;
 		if (h->acks_n == FRAME_ACKS_MAX) {
-			more = true;
 			t->ack_turn = (t->ack_turn + i) % n;
-			break;
+			return false;
 		}
-		h->acks[h->acks_n++] = (struct frame_ack){ s->serial, s->u.r.batches_n };
-		s->u.r.told_n = s->u.r.batches_n;
+		h->acks[h->acks_n++] = (struct frame_ack){ s->serial, r->batches_n };
+		r->tellings_n = repeated ? r->tellings_n - 1 : ACK_TELLINGS - 1;
+		r->told_n = r->batches_n;
 	}
-	if (!more) {
-		t->ack_us = CLOCK_NEVER;
-		t->wanting_n = 0;
-	}
+	return true;
+}
+
+/*
+ * Acknowledgements of what came. On a line with losses each is told three times, for the batch that
+ * carries it may be late; what has not been told yet goes first.
+ */
+static void
+collect_acks(struct tunnel *t, struct frame_header *h)
+{
+	if (!collect(t, h, false))
+		return;
+	t->ack_us = CLOCK_NEVER;
+	t->wanting_n = 0;
+	if (lossy(t))
+		collect(t, h, true);
+}
+
+static uint8_t
+report(const struct tunnel *t, uint64_t now_us)
+{
+	unsigned r = input_heard_level(t, now_us);
+
+	if (input_heard_runs(t, now_us))
+		r |= REPORT_RUNS;
+	if (guard_congested(&t->guard, now_us))
+		r |= REPORT_CONGESTED;
+	return (uint8_t)(r | redundancy_now(t, now_us) << REPORT_REDUNDANCY_SHIFT);
 }
 
 static void
-fill_header(struct tunnel *t, const struct batch *b, struct frame_header *h)
+fill_header(struct tunnel *t, const struct batch *b, struct frame_header *h, uint64_t now_us)
 {
-	*h = (struct frame_header){ .busy = t->busy };
+	*h = (struct frame_header){ .busy = t->busy, .report = report(t, now_us) };
 	collect_acks(t, h);
 	h->has_reliable = t->reliable_news;
 	h->reliable_next = t->rx.next;
@@ -348,7 +277,7 @@ fill_late(struct tunnel *t, struct batch *b, uint64_t now_us)
 {
 	struct wire_write w = wire_writer(b->body, FRAME_BODY_FILL);
 
-	if (b->kind == BATCH_MEDIA || b->kind == BATCH_RELIABLE)
+	if (b->kind == BATCH_MEDIA || b->kind == BATCH_RELIABLE || b->kind == BATCH_PARITY)
 		return;
 	if (b->kind == BATCH_PING)
 		frame_put(&w,
@@ -375,6 +304,20 @@ pointless(struct tunnel *t, const struct batch *b, uint64_t now_us)
 	return true;
 }
 
+static void
+note_sent(struct stream_writer *w, const struct batch *b, uint64_t now_us)
+{
+	struct mark m = w->marks[w->sent_n % MARKS_N];
+
+	if (wanting(b)) {
+		m.wanting_n = ++w->sent_wanting_n;
+		m.wanting_us = now_us;
+	}
+	if (voice(b))
+		m.voice_n = ++w->sent_voice_n;
+	w->marks[++w->sent_n % MARKS_N] = m;
+}
+
 static size_t
 write_batch(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t *out,
     uint64_t now_us)
@@ -384,18 +327,15 @@ write_batch(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t 
 	size_t n;
 
 	fill_late(t, b, now_us);
-	fill_header(t, b, &h);
+	fill_header(t, b, &h, now_us);
 	n = frame_header_put(&h, b->len, out);
 	memcpy(out + n, b->body, b->len);
 	n += b->len;
 	w->written_us = now_us;
-	w->sent_n++;
-	w->sent_bytes += n;
-	w->marks[w->sent_n % MARKS_N] = w->sent_bytes;
-	if (wanting(b))
-		w->wanting_n = w->sent_n;
+	note_sent(w, b, now_us);
 	t->stats.batches_sent++;
-	t->stats.media_sent += b->media_n;
+	if (!b->again)
+		t->stats.media_sent += b->media_n;
 	return n;
 }
 
@@ -408,8 +348,8 @@ output_batch(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, uint64_t n
 	size_t n = 0;
 
 	STAILQ_REMOVE_HEAD(&w->queue, next);
-	w->queued_bytes -= b->queued_len;
 	w->queued_wanting_n -= wanting(b);
+	w->queued_voice_n -= voice(b);
 	w->ping_queued &= b->kind != BATCH_PING;
 	if (!pointless(t, b, now_us))
 		n = write_batch(t, s, b, out, now_us);
@@ -417,7 +357,8 @@ output_batch(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, uint64_t n
 		s->phase = STREAM_ENDED;
 		s->ending_us = now_us;
 	}
-	batch_free(t, b);
+	if (n == 0 || !redundancy_keep(t, s, b, now_us))
+		batch_free(t, b);
 	path_follows(w);
 	return n;
 }

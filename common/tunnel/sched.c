@@ -3,27 +3,43 @@
 
 #include "base/clock.h"
 
-enum rank { RANK_IDLE, RANK_WAITING, RANK_OPENING, RANK_LATE };
+#define PATIENCE_BLIND_US (400 * CLOCK_MS)
+#define CLEAN_MIN 4
+#define CLEAN_MAX 16
+#define THIN_MIN 2
+
+enum rank { RANK_IDLE, RANK_WAITING, RANK_OPENING, RANK_LATE, RANK_STALLED };
+
+uint64_t
+sched_patience_us(uint64_t srtt_us)
+{
+	return srtt_us == 0 ? PATIENCE_BLIND_US : srtt_us + srtt_us / 4 + 15 * CLOCK_MS;
+}
+
+static bool
+older(uint64_t since_us, uint64_t age_us, uint64_t now_us)
+{
+	return since_us != CLOCK_NEVER && since_us + age_us < now_us;
+}
 
 static enum rank
-rank_of(const struct sched_path *p, uint64_t now_us)
+rank_of(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
 {
+	if (older(p->waiting_us, SCHED_STALLED_US, now_us))
+		return RANK_STALLED;
 	if (p->heard_us == 0)
 		return RANK_OPENING;
 	if (p->outstanding == 0)
 		return RANK_IDLE;
-	return p->waiting_us != CLOCK_NEVER && now_us - p->waiting_us > SCHED_LATE_US ?
-	    RANK_LATE :
-	    RANK_WAITING;
+	return older(p->oldest_us, patience_us, now_us) ? RANK_LATE : RANK_WAITING;
 }
 
+/* Of two paths of one rank. */
 static bool
-better(const struct sched_path *a, const struct sched_path *b, uint64_t now_us)
+better(const struct sched_path *a, const struct sched_path *b, enum rank rank)
 {
-	enum rank ra = rank_of(a, now_us), rb = rank_of(b, now_us);
-
-	if (ra != rb)
-		return ra < rb;
+	if (rank >= RANK_LATE && a->oldest_us != b->oldest_us)
+		return a->oldest_us > b->oldest_us;
 	if (a->outstanding != b->outstanding)
 		return a->outstanding < b->outstanding;
 	if (a->heard_us != b->heard_us)
@@ -32,15 +48,44 @@ better(const struct sched_path *a, const struct sched_path *b, uint64_t now_us)
 }
 
 size_t
-sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t now_us)
+sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t patience_us,
+    uint64_t now_us)
 {
 	size_t best = SCHED_NONE;
+	enum rank best_rank = RANK_STALLED;
 
-	for (size_t i = 0; i < n; i++)
-		if (paths[i]->open && i != avoid &&
-		    (best == SCHED_NONE || better(paths[i], paths[best], now_us)))
+	for (size_t i = 0; i < n; i++) {
+		enum rank rank;
+
+		if (!paths[i]->open || i == avoid)
+			continue;
+		rank = rank_of(paths[i], patience_us, now_us);
+		if (best == SCHED_NONE || rank < best_rank ||
+		    (rank == best_rank && better(paths[i], paths[best], rank))) {
 			best = i;
+			best_rank = rank;
+		}
+	}
 	if (best == SCHED_NONE && avoid < n && paths[avoid]->open)
 		best = avoid;
 	return best;
+}
+
+static double
+at_least(double v, double min)
+{
+	return v > min ? v : min;
+}
+
+unsigned
+sched_streams(const struct sched_flow *flow, unsigned max)
+{
+	double n = 1.2 * flow->batches_per_s * (double)(flow->srtt_us + 20 * CLOCK_MS) / CLOCK_S;
+
+	if (flow->level == 0) {
+		n = n / 4 > CLEAN_MAX ? CLEAN_MAX : n / 4;
+		n = flow->thin ? THIN_MIN : at_least(n, CLEAN_MIN);
+	}
+	n = at_least(n + 0.999, flow->thin ? THIN_MIN : CLEAN_MIN);
+	return n < max ? (unsigned)n : max;
 }

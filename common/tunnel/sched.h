@@ -7,31 +7,52 @@
 #include <stdint.h>
 
 /*
- * Which stream a batch goes to. Voice is never put behind data that the peer has not acknowledged:
- * a stream on which something is outstanding may be in the middle of a TCP repetition, and
- * everything behind it would wait. The peer's own acknowledgements are what counts; between us and
- * the peer a proxy may take the bytes and say nothing of what becomes of them. Pure.
+ * Which stream a batch goes to, and how many streams are good to have. Voice is never put behind
+ * data that the peer has not acknowledged: a stream on which something is outstanding may be in the
+ * middle of a TCP repetition, and everything behind it would wait. The peer's own acknowledgements
+ * are what counts; between us and the peer a proxy may take the bytes and say nothing of what
+ * becomes of them. Pure.
  */
 struct sched_path {
-	bool open;            /* takes batches; false: being retired or aborted */
-	uint64_t outstanding; /* bytes given to it and not acknowledged; 0 = idle */
-	uint64_t waiting_us;  /* since when for an acknowledgement; CLOCK_NEVER = none is due */
-	uint64_t heard_us;    /* when the peer last acknowledged something of it; 0 = never */
-	uint64_t used_us;     /* when it last took a batch; 0 = never */
+	bool open;           /* takes batches; false: being retired or aborted */
+	size_t outstanding;  /* batches given to it that want an acknowledgement; 0 = idle */
+	uint64_t oldest_us;  /* when the oldest of them was given; CLOCK_NEVER = there is none */
+	uint64_t waiting_us; /* since when for an acknowledgement; CLOCK_NEVER = none is due */
+	uint64_t heard_us;   /* when the peer last acknowledged something of it; 0 = never */
+	uint64_t used_us;    /* when it last took a batch; 0 = never */
 };
 
-/* An acknowledgement that takes so long says that the stream is stalled or dead. */
-#define SCHED_LATE_US 400000ULL
-
 #define SCHED_NONE SIZE_MAX
+
+/* A stream that waits so long without a word is stalled: better a new one beside it. */
+#define SCHED_STALLED_US 600000ULL
+
+/* An acknowledgement on time takes a round trip, and a little for both ends to turn it round. */
+uint64_t sched_patience_us(uint64_t srtt_us); /* 1.25 srtt + 15 ms; srtt 0 = not known: 400 ms */
 
 /*
  * The index of the path for the next batch, of paths[0..n). The best are idle: of these that which
  * most recently heard from the peer, when equal the one used longest ago. Then those with something
- * outstanding, the fewest bytes first. Then those that never heard from the peer, which may not
- * even be connected yet; and last those whose acknowledgement is late. `avoid`, an index or
- * SCHED_NONE, is taken only when there is no other. SCHED_NONE when none is open.
+ * outstanding whose oldest is no older than patience_us, the fewest batches first. Then those that
+ * never heard from the peer, which may not even be connected yet; then those out of patience, the
+ * one first whose oldest is youngest; last those that are stalled. `avoid`, an index or SCHED_NONE,
+ * is taken only when there is no other. SCHED_NONE when none is open.
  */
-size_t sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t now_us);
+size_t sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t patience_us,
+    uint64_t now_us);
+
+struct sched_flow {           /* what is sent in one direction */
+	double batches_per_s; /* everything that wants an acknowledgement */
+	bool thin;            /* one or two calls */
+	uint64_t srtt_us;     /* 0 = not known */
+	unsigned level;       /* of loss, as the peer hears it; 0..2 */
+};
+
+/*
+ * How many streams the flow should have, 1 .. max. With losses so many that an idle one is nearly
+ * always there, 1.2 x batches x (srtt + 20 ms); a quarter of it on a clean line, for acknowledgements
+ * of TCP then come together and a stream that is suddenly cut is only one of a few.
+ */
+unsigned sched_streams(const struct sched_flow *flow, unsigned max);
 
 #endif

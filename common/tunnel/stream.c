@@ -22,7 +22,7 @@ writer_init(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	s->u.w.path.open = true;
 	paths_follow(t);
 	STAILQ_INIT(&s->u.w.queue);
-	s->u.w.path.waiting_us = CLOCK_NEVER;
+	s->u.w.path.waiting_us = s->u.w.path.oldest_us = CLOCK_NEVER;
 	/* The first thing said is a question, so that both ends soon know that the way is open. */
 	output_ping(t, s, now_us);
 }
@@ -139,7 +139,7 @@ stream_retire(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	/* With no batch left its end comes by force, after dead_us. */
 	b = batch_new(t, BATCH_END, now_us);
 	if (b != NULL)
-		batch_give(s, b, now_us);
+		batch_give(t, s, b, now_us);
 }
 
 void
@@ -164,7 +164,7 @@ save_batches(struct tunnel *t, struct tunnel_stream *s)
 
 	while ((b = STAILQ_FIRST(&s->u.w.queue)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->u.w.queue, next);
-		if (b->kind == BATCH_MEDIA)
+		if (b->kind == BATCH_MEDIA && !b->again)
 			STAILQ_INSERT_TAIL(&t->closed, b, next);
 		else
 			batch_free(t, b);

@@ -44,6 +44,13 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_LINE(type, m, media_late_dropped, "Media frames too old to be sent."), \
 	TUNNEL_TALLY_LINE(type, m, media_down_dropped, "Media frames dropped while no stream was up."), \
 	TUNNEL_TALLY_LINE(type, m, media_full_dropped, "Media frames dropped with too many waiting."), \
+	TUNNEL_TALLY_LINE(type, m, media_congested_dropped, "Media frames dropped since the line holds no more."), \
+	TUNNEL_TALLY_LINE(type, m, media_resent, "Media frames sent again in a batch of their own."), \
+	TUNNEL_TALLY_LINE(type, m, media_repeated, "Media frames sent again beside the next ones."), \
+	TUNNEL_TALLY_LINE(type, m, parity_sent, "Sums over groups of batches sent."), \
+	TUNNEL_TALLY_LINE(type, m, media_missed, "Media frames that did not come in time by themselves."), \
+	TUNNEL_TALLY_LINE(type, m, media_rebuilt, "Media frames that redundancy brought."), \
+	TUNNEL_TALLY_LINE(type, m, media_stale_dropped, "Media frames received too late to be of use."), \
 	TUNNEL_TALLY_LINE(type, m, streams_opened, "HTTP streams opened."), \
 	TUNNEL_TALLY_LINE(type, m, streams_rotated, "HTTP streams replaced because of bytes or age."), \
 	TUNNEL_TALLY_ENDED(type, m, "ended", TUNNEL_WHY_ORDERLY, "HTTP streams ended in order."), \

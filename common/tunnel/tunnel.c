@@ -14,7 +14,7 @@ tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg)
 {
 	*cfg = (struct tunnel_cfg){
 		.role = role,
-		.connections = 4,
+		.connections_max = 64,
 		.media_max_age_us = 150 * CLOCK_MS,
 		.rotate_bytes = 64ULL << 20,
 		.rotate_age_us = 600 * CLOCK_S,
@@ -41,14 +41,19 @@ tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *
 	t->next_serial = 1;
 	STAILQ_INIT(&t->closed);
 	STAILQ_INIT(&t->pool);
+	STAILQ_INIT(&t->kept);
 	reliable_tx_init(&t->tx, cfg->reliable_max, cfg->reliable_bytes_max);
 	reliable_rx_init(&t->rx);
+	t->meter = meter_new();
+	t->recover = recover_new();
 	t->seen = mem_zalloc(SEEN_N / 8);
 	t->ack_us = CLOCK_NEVER;
 	t->state = TUNNEL_CONNECTING;
 	t->alive_us[TUNNEL_UP] = t->alive_us[TUNNEL_DOWN] = now_us;
 	t->busy_since_us = CLOCK_NEVER;
 	t->pinged_us = now_us;
+	guard_init(&t->guard, now_us);
+	t->slow_us = CLOCK_NEVER;
 	t->changed = true;
 	return t;
 }
@@ -76,8 +81,11 @@ tunnel_free(struct tunnel *t)
 		batch_free(t, t->gathering);
 	free_batches(&t->closed);
 	free_batches(&t->pool);
+	free_batches(&t->kept);
 	reliable_tx_free(&t->tx);
 	reliable_rx_free(&t->rx);
+	recover_free(t->recover);
+	meter_free(t->meter);
 	mem_free(t->seen);
 	mem_wipe_free(t, sizeof(*t));
 }
@@ -102,51 +110,9 @@ tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t
 	err = reliable_tx_push(&t->tx, type, data, n, now_us);
 	/* A frame that was refused is missing at the peer: what it says next makes no sense. */
 	if (err == ERR_FULL)
-		t->broken = true;
+		t->broken = t->changed = true;
+	duty_soon(t, now_us + DUTY_US);
 	return err;
-}
-
-/* A batch has one age, that of its first frame: the others are at most so much younger. */
-#define GATHER_US (1 * CLOCK_MS)
-
-/* The batch that has room for a frame of `len` bytes. */
-static struct batch *
-gather(struct tunnel *t, size_t len, uint64_t now_us)
-{
-	struct batch *b = t->gathering;
-
-	if (b != NULL && (b->len + len > FRAME_BODY_FILL || now_us - b->made_us > GATHER_US)) {
-		STAILQ_INSERT_TAIL(&t->closed, b, next);
-		b = t->gathering = NULL;
-	}
-	if (b == NULL) {
-		b = t->gathering = batch_new(t, BATCH_MEDIA, now_us);
-		if (b != NULL)
-			b->media_base = t->media_next;
-	}
-	return b;
-}
-
-int
-tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n, uint64_t now_us)
-{
-	struct batch *b;
-
-	if (n > TUNNEL_MEDIA_MAX)
-		return ERR_TOO_BIG;
-	if (!t->writable) {
-		t->stats.media_down_dropped++;
-		return ERR_DOWN;
-	}
-	b = gather(t, frame_media_len(channel, n), now_us);
-	if (b == NULL) {
-		t->stats.media_full_dropped++;
-		return ERR_FULL;
-	}
-	b->len += frame_media_put(channel, data, n, b->body + b->len);
-	b->media_n++;
-	t->media_next = (t->media_next + 1) & FRAME_MEDIA_MASK;
-	return 0;
 }
 
 void
@@ -158,14 +124,19 @@ tunnel_flush(struct tunnel *t, uint64_t now_us)
 void
 tunnel_tick(struct tunnel *t, uint64_t now_us)
 {
-	duty_run(t, now_us);
+	if (t->changed || t->slow_us <= now_us)
+		duty_run(t, now_us);
 	output_flush(t, now_us);
 }
 
 uint64_t
 tunnel_deadline(const struct tunnel *t)
 {
-	return t->changed ? 0 : duty_due_us(t);
+	uint64_t urgent_us = output_due_us(t);
+
+	if (t->changed)
+		return 0;
+	return urgent_us < t->slow_us ? urgent_us : t->slow_us;
 }
 
 void
@@ -221,11 +192,25 @@ tunnel_redundancy_str(enum tunnel_redundancy redundancy)
 }
 
 void
-tunnel_line(const struct tunnel *t, struct tunnel_line *out)
+tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out)
 {
-	*out = (struct tunnel_line){ .srtt_us = t->srtt_us };
+	enum tunnel_dir reads = t->writes == TUNNEL_UP ? TUNNEL_DOWN : TUNNEL_UP;
+	unsigned peers = t->report >> REPORT_REDUNDANCY_SHIFT;
+
+	*out = (struct tunnel_line){ .srtt_us = output_srtt_us(t),
+		.min_rtt_us = guard_min_us(&t->guard),
+		.guarded = !guard_spare(&t->guard, now_us) };
+	out->way[t->writes] = (struct tunnel_way){ .level = t->report & REPORT_LEVEL,
+		.runs = t->report & REPORT_RUNS,
+		.congested = guard_congested(&t->guard, now_us),
+		.redundancy = redundancy_now(t, now_us) };
+	out->way[reads] = (struct tunnel_way){ .level = meter_level(t->meter, now_us),
+		.runs = meter_runs(t->meter, now_us),
+		.loss = meter_loss(t->meter, now_us),
+		.congested = t->report & REPORT_CONGESTED,
+		.redundancy = peers < TUNNEL_REDUNDANCY_N ? peers : TUNNEL_REDUNDANCY_NONE };
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
 		out->way[dir].streams = tunnel_streams_n(t, dir);
-		out->way[dir].streams_wanted = t->cfg.connections;
+		out->way[dir].streams_wanted = demand_wanted(t, dir);
 	}
 }

@@ -48,13 +48,14 @@ enum tunnel_why {
 
 struct tunnel_cfg {
 	enum tunnel_role role;
-	unsigned connections;       /* streams a direction while busy; 1..64 */
+	unsigned connections_max;   /* streams a direction while busy; 1..128 */
 	uint64_t media_max_age_us;  /* 150 000 */
 	uint64_t rotate_bytes;      /* 0 = never */
 	uint64_t rotate_age_us;     /* 0 = never */
 	uint64_t heartbeat_busy_us; /* 500 000: on each stream that was silent so long, calls up */
 	uint64_t heartbeat_idle_us; /* 3 900 000: likewise, no call up */
 	uint64_t dead_us;           /* 4 900 000: a readable stream silent so long is dead */
+	uint64_t bandwidth_max_bps; /* of this end's direction, IP headers included; 0 = no cap */
 	unsigned reliable_max;      /* 8192 frames */
 	size_t reliable_bytes_max;  /* 8 MiB */
 	uint64_t seed;              /* of the back-off's jitter */
@@ -188,6 +189,9 @@ struct tunnel_stats {
 	uint64_t reliable_refused;
 	uint64_t media_sent, media_received, media_duplicate;
 	uint64_t media_late_dropped, media_down_dropped, media_full_dropped;
+	uint64_t media_congested_dropped;
+	uint64_t media_resent, media_repeated, parity_sent;        /* redundancy, sent */
+	uint64_t media_missed, media_rebuilt, media_stale_dropped; /* received */
 	uint64_t streams_opened, streams_rotated, streams_ended[TUNNEL_WHY_N];
 	uint64_t malformed;
 };
@@ -231,7 +235,7 @@ struct tunnel_line {
 	bool guarded;             /* redundancy is held back: what waits in the line grew */
 	struct tunnel_way way[2]; /* by enum tunnel_dir */
 };
-void tunnel_line(const struct tunnel *t, struct tunnel_line *out);
+void tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out);
 
 /* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
 uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);

@@ -31,7 +31,7 @@ log_level = warn
 tunnel {{ url = "http://127.0.0.1:8000/"
 	agent = "office"
 	secret = "bench"
-	connections = {connections} }}
+	connections_max = {connections} }}
 sip {{ listen = {{ "udp:{HRAC}:5060" }} }}
 media {{ address = "{HRAC}" }}
 status {{ listen = "127.0.0.1:8080" }}
@@ -150,7 +150,7 @@ class Pair(Relay):
     """hrac and hras as they are, their legs set up by real calls."""
     name = "VoFW"
 
-    def __init__(self, calls, programs, directory, connections=4, wrapper=()):
+    def __init__(self, calls, programs, directory, connections=64, wrapper=()):
         super().__init__(calls)
         self.programs, self.directory = programs, directory
         self.connections, self.wrapper = connections, wrapper

@@ -61,8 +61,8 @@ trace(struct sim *s, const struct sim_voice *v, const struct cell *c, uint64_t s
 	struct tunnel_line client, server;
 	uint64_t now = sim_now_us(s);
 
-	tunnel_line(s->end[SIM_CLIENT].t, &client);
-	tunnel_line(s->end[SIM_SERVER].t, &server);
+	tunnel_line(s->end[SIM_CLIENT].t, sim_now_us(s), &client);
+	tunnel_line(s->end[SIM_SERVER].t, sim_now_us(s), &server);
 	printf(
 	    "%7.1f s  rtt %3.0f loss %.1f  late %5.2f %%  srtt %5.1f %5.1f min %5.1f %5.1f%s%s  up",
 	    (double)since_us / 1e6, 2 * s->line.set[0].delay_ms, s->line.set[0].loss_pct,
@@ -130,7 +130,7 @@ run(const struct options *o, const struct cell *c, enum mode mode)
 	cfg.tls = o->tls;
 	cfg.proxy_max = o->proxy_max;
 	for (int side = 0; side < 2 && o->connections != 0; side++)
-		cfg.end[side].connections = o->connections;
+		cfg.end[side].connections_max = o->connections;
 	s = sim_new(&cfg);
 	s->line.set[0] = s->line.set[1] = c->line;
 	sim_run(s, 2 * CLOCK_S);
@@ -140,7 +140,7 @@ run(const struct options *o, const struct cell *c, enum mode mode)
 	(c->black ? run_black : run_steps)(o, c, mode, s, v, &out);
 	sim_voice_end(v);
 	sim_voice_report(v, 2, &out.r);
-	tunnel_line(s->end[SIM_CLIENT].t, &out.line);
+	tunnel_line(s->end[SIM_CLIENT].t, sim_now_us(s), &out.line);
 	out.over = s->opened_n;
 	sim_free(s);
 	sim_voice_free(v);

@@ -242,7 +242,7 @@ def test_a_wrong_configuration_starts_nothing(lab):
         (Hras, {"internal_calls": "sometimes"}, "sometimes"),
         (Hrac, {"tunnel": {"url": "ftp://203.0.113.10/"}}, "ftp"),
         (Hrac, {"tunnel": {"secret": None}}, "secret"),
-        (Hrac, {"tunnel": {"connections": 0}}, "connections"),
+        (Hrac, {"tunnel": {"connections_max": 0}}, "connections_max"),
         (Hrac, {"media": {"address": "the attic"}}, "attic"),
         (Hrac, {"media": {"max_age": "5 years"}}, "max_age"),
     ]

@@ -325,7 +325,7 @@ test_an_idle_tunnel_costs_less_than_100_bytes_a_second.seconds = 42
 
 
 def test_all_pairs_stand_before_the_voice_starts(lab):
-    pair = Pair(lab, hrac={"tunnel": {"connections": 6}})
+    pair = Pair(lab, hrac={"tunnel": {"connections_max": 3}})
     alice, bob = pair.inside(), pair.outside()
 
     def pairs(agent):
@@ -334,7 +334,7 @@ def test_all_pairs_stand_before_the_voice_starts(lab):
     alice.dial(bob.uri)
     bob.wait_event("CALL_INCOMING")
     for agent in (pair.hrac, pair.hras):
-        wait_for(f"six pairs at {agent.name}", lambda a=agent: pairs(a) == 6 * ONE_PAIR)
+        wait_for(f"three pairs at {agent.name}", lambda a=agent: pairs(a) == 3 * ONE_PAIR)
     bob.answer()
     alice.wait_event("CALL_ESTABLISHED")
     both_hear(alice, bob)
@@ -350,7 +350,7 @@ def test_rotation_costs_no_voice(lab):
     """Each connection lives for 8 KB here: many are replaced, and nothing is lost by it."""
     patient = {"max_age": "2000ms"}     # what a busy machine makes late is not the point
     pair = Pair(lab, hras={"media": patient},
-                hrac={"tunnel": {"rotate_bytes": "8K", "connections": 2}, "media": patient})
+                hrac={"tunnel": {"rotate_bytes": "8K", "connections_max": 2}, "media": patient})
     capture = Capture(pair.office.firewall, device="wan")
     alice, bob = pair.inside(), pair.outside(answer="auto")
     ears = Tap(alice, Capture(pair.office.lan)), Tap(bob, Capture(lab.internet))

@@ -321,7 +321,7 @@ a_new_tunnel_section_costs_no_call(void **state)
 	struct fixture *f = *state;
 
 	start(f);
-	hrac_reload(f->hrac, load(f, OFFICE " connections = 2", ""));
+	hrac_reload(f->hrac, load(f, OFFICE " connections_max = 2", ""));
 	wait_for(f, is_introduced_again);
 	assert_true(has_call(f));
 	teach_sync(f, true);
@@ -381,7 +381,7 @@ a_cap_of_the_bandwidth_is_told_and_the_smaller_one_counts(void **state)
 	assert_true(json_is_real(json_object_get(json_object_get(room, "bandwidth_kbit"), "up")));
 	json_decref(room);
 	f->bandwidths_n = 0; /* a new session tells it anew */
-	hrac_reload(f->hrac, load(f, OFFICE " bandwidth_max = 3M connections = 2", ""));
+	hrac_reload(f->hrac, load(f, OFFICE " bandwidth_max = 3M connections_max = 2", ""));
 	wait_for(f, is_introduced_again);
 	wait_for(f, bandwidth_was_told);
 	assert_int_equal(f->bandwidth_kbit, 3000);

@@ -10,6 +10,7 @@
 
 #define N 4
 #define NOW (100 * CLOCK_S)
+#define PATIENCE (100 * CLOCK_MS)
 
 static struct sched_path paths[N];
 static struct sched_path *list[N] = { &paths[0], &paths[1], &paths[2], &paths[3] };
@@ -21,6 +22,7 @@ set_up(void **state)
 	(void)state;
 	for (size_t i = 0; i < N; i++)
 		paths[i] = (struct sched_path){ .open = true,
+			.oldest_us = CLOCK_NEVER,
 			.waiting_us = CLOCK_NEVER,
 			.heard_us = NOW - 100,
 			.used_us = NOW - 200 };
@@ -28,16 +30,16 @@ set_up(void **state)
 }
 
 static void
-make_wait(size_t i, uint64_t bytes, uint64_t since_us)
+make_wait(size_t i, size_t batches, uint64_t since_us)
 {
-	paths[i].outstanding = bytes;
-	paths[i].waiting_us = since_us;
+	paths[i].outstanding = batches;
+	paths[i].waiting_us = paths[i].oldest_us = since_us;
 }
 
 static void
 assert_choice(size_t expected)
 {
-	assert_int_equal(sched_choose(list, N, SCHED_NONE, NOW), expected);
+	assert_int_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), expected);
 }
 
 static void
@@ -72,7 +74,7 @@ never_behind_what_is_unacknowledged_while_another_is_idle(void **state)
 }
 
 static void
-with_none_idle_the_one_with_the_fewest_bytes(void **state)
+with_none_idle_the_one_with_the_fewest_batches(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N; i++)
@@ -83,33 +85,80 @@ with_none_idle_the_one_with_the_fewest_bytes(void **state)
 }
 
 static void
+one_out_of_patience_comes_after_all_that_are_in_time(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N; i++)
+		make_wait(i, 1, NOW - PATIENCE - 1);
+	make_wait(2, 50, NOW - PATIENCE);
+	assert_choice(2);
+	/* Of those without hope the one whose oldest batch is youngest. */
+	make_wait(2, 1, NOW - PATIENCE - 3);
+	make_wait(3, 9, NOW - PATIENCE - 2);
+	paths[0].open = paths[1].open = false;
+	assert_choice(3);
+}
+
+static void
 one_that_is_still_opening_comes_after_all_that_work(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N; i++)
-		make_wait(i, 20000, NOW - SCHED_LATE_US);
+		make_wait(i, 20, NOW - PATIENCE);
 	paths[1].heard_us = 0;
-	make_wait(1, 12, NOW);
-	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, NOW), 1);
+	make_wait(1, 1, NOW);
+	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
 	make_wait(1, 0, CLOCK_NEVER);
-	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, NOW), 1);
+	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
 	paths[0].open = paths[2].open = paths[3].open = false;
 	assert_choice(1);
 }
 
 /* When all streams fell into a black hole, what opens in their place must be used to be heard. */
 static void
-one_that_is_late_comes_after_those_that_are_opening(void **state)
+one_that_is_late_or_stalled_comes_after_those_that_are_opening(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N; i++)
-		make_wait(i, 200, NOW - SCHED_LATE_US - 1);
+		make_wait(i, 2, NOW - PATIENCE - 1);
 	paths[1].heard_us = 0;
-	make_wait(1, 20000, NOW - SCHED_LATE_US - 1);
+	make_wait(1, 20, NOW - SCHED_STALLED_US);
 	assert_choice(1);
-	paths[1].open = false;
-	paths[3].outstanding = 100;
-	assert_choice(3);
+	make_wait(1, 20, NOW - SCHED_STALLED_US - 1);
+	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
+}
+
+static void
+patience_is_a_round_trip_and_some(void **state)
+{
+	(void)state;
+	assert_int_equal(sched_patience_us(80000), 115000);
+	assert_int_equal(sched_patience_us(0), 400000);
+}
+
+/* The experiment's 16, 28 and 52 for 20 calls at 20, 80 and 160 ms, with a sixth of parity. */
+static void
+streams_follow_the_rate_the_round_trip_and_the_loss(void **state)
+{
+	struct sched_flow flow = { .batches_per_s = 233, .level = 1 };
+
+	(void)state;
+	flow.srtt_us = 25000;
+	assert_in_range(sched_streams(&flow, 64), 12, 16);
+	flow.srtt_us = 80000;
+	assert_in_range(sched_streams(&flow, 64), 27, 29);
+	flow.srtt_us = 160000;
+	assert_in_range(sched_streams(&flow, 64), 50, 54);
+	assert_int_equal(sched_streams(&flow, 40), 40);
+	flow.level = 0;
+	assert_in_range(sched_streams(&flow, 64), 12, 14);
+	flow.batches_per_s = 5000;
+	assert_int_equal(sched_streams(&flow, 64), 16);
+	flow.batches_per_s = 10;
+	assert_int_equal(sched_streams(&flow, 64), 4);
+	flow.thin = true;
+	assert_int_equal(sched_streams(&flow, 64), 2);
+	assert_int_equal(sched_streams(&flow, 1), 1);
 }
 
 static void
@@ -121,8 +170,8 @@ closed_ones_are_never_taken(void **state)
 	assert_choice(2);
 	paths[2].open = false;
 	assert_choice(SCHED_NONE);
-	assert_int_equal(sched_choose(list, N, 2, NOW), SCHED_NONE);
-	assert_int_equal(sched_choose(list, 0, SCHED_NONE, NOW), SCHED_NONE);
+	assert_int_equal(sched_choose(list, N, 2, PATIENCE, NOW), SCHED_NONE);
+	assert_int_equal(sched_choose(list, 0, SCHED_NONE, PATIENCE, NOW), SCHED_NONE);
 }
 
 static void
@@ -132,9 +181,9 @@ the_avoided_one_is_taken_only_when_there_is_no_other(void **state)
 	for (size_t i = 0; i < N; i++)
 		if (i != 1)
 			make_wait(i, 5000 - i, 1);
-	assert_int_equal(sched_choose(list, N, 1, NOW), 3);
+	assert_int_equal(sched_choose(list, N, 1, PATIENCE, NOW), 3);
 	paths[0].open = paths[2].open = paths[3].open = false;
-	assert_int_equal(sched_choose(list, N, 1, NOW), 1);
+	assert_int_equal(sched_choose(list, N, 1, PATIENCE, NOW), 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
@@ -146,9 +195,12 @@ main(void)
 		TEST(the_idle_one_that_heard_last_is_taken),
 		TEST(of_those_that_heard_at_the_same_time_the_one_that_rested_longest),
 		TEST(never_behind_what_is_unacknowledged_while_another_is_idle),
-		TEST(with_none_idle_the_one_with_the_fewest_bytes),
+		TEST(with_none_idle_the_one_with_the_fewest_batches),
 		TEST(one_that_is_still_opening_comes_after_all_that_work),
-		TEST(one_that_is_late_comes_after_those_that_are_opening),
+		TEST(one_out_of_patience_comes_after_all_that_are_in_time),
+		TEST(one_that_is_late_or_stalled_comes_after_those_that_are_opening),
+		TEST(patience_is_a_round_trip_and_some),
+		TEST(streams_follow_the_rate_the_round_trip_and_the_loss),
 		TEST(closed_ones_are_never_taken),
 		TEST(the_avoided_one_is_taken_only_when_there_is_no_other),
 	};

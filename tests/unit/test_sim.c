@@ -284,7 +284,7 @@ heard(unsigned connections, bool udp, double loss)
 	struct sim *s;
 
 	sim_cfg_default(&cfg);
-	cfg.end[0].connections = cfg.end[1].connections = connections;
+	cfg.end[0].connections_max = cfg.end[1].connections_max = connections;
 	s = sim_new(&cfg);
 	sim_set_rtt(s, 80);
 	sim_set_loss(s, loss);

@@ -296,6 +296,7 @@ voice_for_which_there_is_no_room_is_refused_and_counted(void **state)
 	assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice), now), ERR_FULL);
 	now += 21 * CLOCK_MS;
 	assert_int_equal(tunnel_send_media(a.t, 1, voice, sizeof(voice), now), 0);
+	now += 5 * CLOCK_MS;
 	tunnel_flush(a.t, now);
 	dropped = tunnel_stats(a.t)->media_late_dropped;
 	assert_true(dropped > 4000);
@@ -307,26 +308,61 @@ voice_for_which_there_is_no_room_is_refused_and_counted(void **state)
 }
 
 static void
-frames_gathered_in_a_turn_share_a_batch_and_its_age(void **state)
+one_or_two_calls_leave_at_once(void **state)
 {
-	uint8_t voice[172] = { 0 };
-	const uint64_t now = CLOCK_S;
 	struct seen b[8];
 	struct alone a;
 
 	(void)state;
 	alone_new(&a);
-	assert_int_equal(written(&a, a.down, now, b, 8), 1);
-	/* Three within a millisecond, a fourth two milliseconds later; one flush for all. */
-	for (unsigned i = 0; i < 3; i++)
-		tunnel_send_media(a.t, 1, voice, sizeof(voice), now + i * 400);
-	tunnel_send_media(a.t, 1, voice, sizeof(voice), now + 2000);
-	tunnel_flush(a.t, now + 2000);
-	assert_int_equal(written(&a, a.down, now + 150 * CLOCK_MS + 1, b, 8), 1);
+	written(&a, a.down, CLOCK_S, b, 8);
+	send_voice(&a, 1, CLOCK_S);
+	assert_int_equal(written(&a, a.down, CLOCK_S, b, 8), 1);
 	assert_int_equal(b[0].media_n, 1);
-	assert_int_equal(b[0].h.media_base, 3);
-	assert_int_equal(tunnel_stats(a.t)->media_late_dropped, 3);
-	assert_int_equal(a.late_n, 3);
+	tunnel_free(a.t);
+}
+
+static void
+frames_of_many_calls_wait_5_ms_for_company(void **state)
+{
+	const uint64_t start = CLOCK_S;
+	struct seen b[16];
+	struct alone a;
+	size_t n;
+
+	(void)state;
+	alone_new(&a);
+	written(&a, a.down, start, b, 16);
+	send_voice(&a, 49, start); /* seven to a batch */
+	assert_int_equal(media_in(b, written(&a, a.down, start, b, 16)), 49);
+	send_voice(&a, 1, start + 1000);
+	send_voice(&a, 1, start + 5000);
+	assert_int_equal(written(&a, a.down, start + 5000, b, 16), 0);
+	assert_true(tunnel_deadline(a.t) <= start + 6000);
+	tunnel_tick(a.t, start + 6000);
+	n = written(&a, a.down, start + 6000, b, 16);
+	assert_int_equal(n, 1);
+	assert_int_equal(b[0].media_n, 2);
+	tunnel_free(a.t);
+}
+
+static void
+a_batch_has_the_age_of_its_first_frame(void **state)
+{
+	const uint64_t late = CLOCK_S + 150 * CLOCK_MS + 1;
+	uint8_t voice[172] = { 0 };
+	struct seen b[8];
+	struct alone a;
+
+	(void)state;
+	alone_new(&a);
+	assert_int_equal(written(&a, a.down, CLOCK_S, b, 8), 1);
+	tunnel_send_media(a.t, 1, voice, sizeof(voice), CLOCK_S);
+	tunnel_send_media(a.t, 1, voice, sizeof(voice), CLOCK_S + 400);
+	tunnel_flush(a.t, CLOCK_S + 400);
+	assert_int_equal(written(&a, a.down, late, b, 8), 0);
+	assert_int_equal(tunnel_stats(a.t)->media_late_dropped, 2);
+	assert_int_equal(a.late_n, 2);
 	tunnel_free(a.t);
 }
 
@@ -340,10 +376,10 @@ gathered_batches_are_at_most_1400_bytes(void **state)
 	(void)state;
 	alone_new(&a);
 	written(&a, a.down, CLOCK_S, b, 16);
-	send_voice(&a, 50, CLOCK_S);
+	send_voice(&a, 56, CLOCK_S);
 	n = written(&a, a.down, CLOCK_S, b, 16);
 	assert_int_equal(n, 8);
-	assert_int_equal(media_in(b, n), 50);
+	assert_int_equal(media_in(b, n), 56);
 	for (size_t i = 0; i < n; i++)
 		assert_in_range(b[i].len, 170, 1400);
 	tunnel_free(a.t);
@@ -442,23 +478,23 @@ what_is_outstanding_is_not_underestimated_when_a_lot_is(void **state)
 	hear_preamble(&a, a.up, 2);
 	written(&a, a.down, now, b, 1000);
 	for (int i = 0; i < 300; i++) {
-		send_voice(&a, 1, now);
+		send_voice(&a, 7, now); /* a full batch */
 		assert_int_equal(written(&a, a.down, now, b, 1000), 1);
 	}
 	second = accepted(&a, TUNNEL_DOWN, 3);
 	written(&a, second, now, b, 1000);
 	hear_ack(&a, 3, 1, now);
 	for (int i = 0; i < 100; i++) {
-		send_voice(&a, 1, now);
+		send_voice(&a, 7, now);
 		assert_int_equal(written(&a, second, now, b, 1000), 1);
 	}
 	hear_ack(&a, 1, 11, now);
-	send_voice(&a, 1, now);
+	send_voice(&a, 7, now);
 	assert_int_equal(written(&a, a.down, now, b, 1000), 0);
 	assert_int_equal(written(&a, second, now, b, 1000), 1);
 	/* And when most of it is confirmed that is seen, too. */
 	hear_ack(&a, 1, 280, now);
-	send_voice(&a, 1, now);
+	send_voice(&a, 7, now);
 	assert_int_equal(written(&a, a.down, now, b, 1000), 1);
 	tunnel_free(a.t);
 }
@@ -808,7 +844,9 @@ main(void)
 		cmocka_unit_test(
 		    voice_older_than_its_age_is_dropped_when_it_is_written_and_not_before),
 		cmocka_unit_test(voice_for_which_there_is_no_room_is_refused_and_counted),
-		cmocka_unit_test(frames_gathered_in_a_turn_share_a_batch_and_its_age),
+		cmocka_unit_test(one_or_two_calls_leave_at_once),
+		cmocka_unit_test(frames_of_many_calls_wait_5_ms_for_company),
+		cmocka_unit_test(a_batch_has_the_age_of_its_first_frame),
 		cmocka_unit_test(gathered_batches_are_at_most_1400_bytes),
 		cmocka_unit_test(voice_given_to_a_stream_that_is_lost_goes_to_another_one),
 		cmocka_unit_test(a_stream_that_was_not_heard_from_is_not_trusted_with_voice),

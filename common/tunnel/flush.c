@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/err.h"
+#include "tunnel/impl.h"
+
+/* From the frames to the streams: frames are gathered into batches, and batches given to streams. */
+
+#define GATHER_US (5 * CLOCK_MS) /* so long a frame waits for company */
+#define WIRE_EXTRA 70 /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
+#define RATE_US (250 * CLOCK_MS)
+#define RATE_OLD_US (2 * CLOCK_S)
+#define THIN_FRAMES_PER_S 130 /* two calls with 20 ms packets, and their RTCP */
+#define THIN_FRAMES_BLIND 30  /* before the rate is known */
+
+/* -- The rate -- */
+
+bool
+output_thin(const struct tunnel *t)
+{
+	if (t->rate.frames_per_s > 0)
+		return t->rate.frames_per_s <= THIN_FRAMES_PER_S;
+	return t->rate.frames_n <= THIN_FRAMES_BLIND;
+}
+
+static double
+mean_rate(double old, unsigned n, uint64_t span_us)
+{
+	double now = (double)n * CLOCK_S / (double)span_us;
+
+	return old > 0 ? (old + now) / 2 : now;
+}
+
+/* What this end sent, with headers, nearly. */
+static uint64_t
+wire_bytes(const struct tunnel *t)
+{
+	return t->stats.bytes_sent + t->stats.batches_sent * WIRE_EXTRA;
+}
+
+/* A frame after a long pause: what was known of the flow is of another one. */
+static void
+rate_begin(struct tunnel *t, uint64_t now_us)
+{
+	if (t->rate.since_us == 0 || now_us - t->rate.since_us > RATE_OLD_US)
+		t->rate = (struct tunnel_rate){ .since_us = now_us, .bytes = wire_bytes(t) };
+}
+
+static void
+rate_follow(struct tunnel *t, uint64_t now_us)
+{
+	struct tunnel_rate *r = &t->rate;
+	uint64_t span_us = now_us - r->since_us;
+
+	if (span_us < RATE_US)
+		return;
+	r->bits_per_s = (double)(wire_bytes(t) - r->bytes) * 8 * CLOCK_S / (double)span_us;
+	r->batches_per_s = mean_rate(r->batches_per_s, r->batches_n, span_us);
+	r->frames_per_s = mean_rate(r->frames_per_s, r->frames_n, span_us);
+	r->batches_n = r->frames_n = 0;
+	r->bytes = wire_bytes(t);
+	r->since_us = now_us;
+	demand_flow(t, now_us);
+}
+
+/* -- Gathering -- */
+
+static void
+close_gathering(struct tunnel *t)
+{
+	if (t->gathering != NULL)
+		STAILQ_INSERT_TAIL(&t->closed, t->gathering, next);
+	t->gathering = NULL;
+}
+
+/* The batch that has room for a frame of `len` bytes. */
+static struct batch *
+gather(struct tunnel *t, size_t len, uint64_t now_us)
+{
+	if (t->gathering != NULL && t->gathering->len + len > FRAME_BODY_FILL)
+		close_gathering(t);
+	if (t->gathering == NULL)
+		t->gathering = batch_new(t, BATCH_MEDIA, now_us);
+	return t->gathering;
+}
+
+int
+tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n, uint64_t now_us)
+{
+	size_t len = frame_media_len(channel, n);
+	struct batch *b;
+
+	if (n > TUNNEL_MEDIA_MAX)
+		return ERR_TOO_BIG;
+	if (!t->writable) {
+		t->stats.media_down_dropped++;
+		return ERR_DOWN;
+	}
+	b = gather(t, len, now_us);
+	if (b == NULL) {
+		t->stats.media_full_dropped++;
+		return ERR_FULL;
+	}
+	b->len += frame_media_put(channel, data, n, b->body + b->len);
+	b->media_n++;
+	if (t->rate.frames_n == 0)
+		rate_begin(t, now_us);
+	t->rate.frames_n++;
+	/* Another like this one will not fit: nothing to wait for. */
+	if (b->len + len > FRAME_BODY_FILL)
+		close_gathering(t);
+	return 0;
+}
+
+/* When the batch that is gathered leaves. */
+static uint64_t
+gathered_us(const struct tunnel *t)
+{
+	if (t->gathering == NULL)
+		return CLOCK_NEVER;
+	return output_thin(t) ? 0 : t->gathering->made_us + GATHER_US;
+}
+
+uint64_t
+output_due_us(const struct tunnel *t)
+{
+	uint64_t due = gathered_us(t), again_us = redundancy_due_us(t);
+
+	if (again_us < due)
+		due = again_us;
+	if (!t->ack_queued && t->writable && t->ack_us < due)
+		due = t->ack_us;
+	return due;
+}
+
+/* -- Choosing -- */
+
+uint64_t
+output_srtt_us(const struct tunnel *t)
+{
+	return t->guard.srtt_us != 0 ? t->guard.srtt_us : t->srtt_us;
+}
+
+struct tunnel_stream *
+output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
+{
+	enum tunnel_dir dir = t->writes;
+	size_t avoid = SCHED_NONE, i;
+
+	for (i = 0; avoid_serial != 0 && i < t->streams_n[dir]; i++)
+		if (t->streams[dir][i]->serial == avoid_serial)
+			avoid = i;
+	i = sched_choose(t->paths, t->streams_n[dir], avoid, sched_patience_us(output_srtt_us(t)),
+	    now_us);
+	return i == SCHED_NONE ? NULL : t->streams[dir][i];
+}
+
+bool
+output_elsewhere(const struct tunnel *t, uint32_t serial)
+{
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++)
+		if (stream_usable(t->streams[t->writes][i]) &&
+		    t->streams[t->writes][i]->serial != serial)
+			return true;
+	return false;
+}
+
+/* Batches of voice that are not acknowledged. What is on stalled streams is lost already. */
+static size_t
+in_flight(const struct tunnel *t, uint64_t now_us)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
+		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
+		uint64_t since_us = w->path.waiting_us;
+
+		if (since_us == CLOCK_NEVER || now_us - since_us <= SCHED_STALLED_US)
+			n += w->queued_voice_n + w->sent_voice_n - w->acked_voice_n;
+	}
+	return n;
+}
+
+/* -- Handing over -- */
+
+static void
+drop(struct tunnel *t, struct batch *b, uint64_t *counter)
+{
+	*counter += b->media_n;
+	batch_free(t, b);
+}
+
+/* Only now, so that what was dropped before leaves no gap that the peer would take for a loss. */
+static void
+number(struct tunnel *t, struct batch *b)
+{
+	if (b->numbered)
+		return;
+	b->numbered = true;
+	b->media_base = t->media_next;
+	t->media_next = (t->media_next + b->media_n) & FRAME_MEDIA_MASK;
+}
+
+/* The cap of the bandwidth, by a token bucket of a tenth of a second. */
+static bool
+affordable(struct tunnel *t, const struct batch *b, uint64_t now_us)
+{
+	double max = (double)t->cfg.bandwidth_max_bps;
+
+	if (t->cfg.bandwidth_max_bps == 0)
+		return true;
+	t->tokens += max * (double)(now_us - t->tokens_us) / CLOCK_S;
+	t->tokens_us = now_us;
+	if (t->tokens > max / 10)
+		t->tokens = max / 10;
+	if (t->tokens < 0)
+		return false;
+	t->tokens -= (double)(b->len + WIRE_EXTRA) * 8;
+	return true;
+}
+
+static void
+hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
+{
+	struct tunnel_stream *s;
+
+	/* What is offered counts: else what was dropped would take its room along. */
+	t->rate.batches_n++;
+	if (!b->numbered &&
+	    (!guard_admit(&t->guard, *flying, t->rate.batches_per_s, now_us) ||
+		!affordable(t, b, now_us))) {
+		drop(t, b, &t->stats.media_congested_dropped);
+		return;
+	}
+	s = output_choose(t, 0, now_us);
+	if (s == NULL) {
+		drop(t, b, &t->stats.media_down_dropped);
+		return;
+	}
+	number(t, b);
+	redundancy_fill(t, b, now_us);
+	++*flying;
+	batch_give(t, s, b, now_us);
+	redundancy_given(t, b, now_us);
+}
+
+static void
+flush_media(struct tunnel *t, uint64_t now_us)
+{
+	size_t flying;
+	struct batch *b;
+
+	if (gathered_us(t) <= now_us)
+		close_gathering(t);
+	if (STAILQ_EMPTY(&t->closed))
+		return;
+	flying = in_flight(t, now_us);
+	while ((b = STAILQ_FIRST(&t->closed)) != NULL) {
+		STAILQ_REMOVE_HEAD(&t->closed, next);
+		hand_over(t, b, &flying, now_us);
+	}
+	rate_follow(t, now_us);
+}
+
+static struct frame
+fragment_frame(const struct reliable_fragment *f)
+{
+	return (struct frame){ .type = FRAME_RELIABLE,
+		.number = f->number,
+		.bits = f->bits,
+		.kind = f->kind,
+		.data = f->data,
+		.data_len = f->len };
+}
+
+/* Fills b with fragments behind `after`; returns the last one that went in. */
+static struct reliable_fragment *
+fill_reliable(struct tunnel *t, struct batch *b, struct reliable_fragment *f, uint32_t serial,
+    uint64_t now_us)
+{
+	struct wire_write w = wire_writer(b->body, FRAME_BODY_FILL);
+	struct reliable_fragment *last = NULL;
+
+	for (; f != NULL; f = reliable_tx_next(&t->tx, last)) {
+		struct frame frame = fragment_frame(f);
+
+		frame_put(&w, &frame);
+		if (w.bad)
+			break;
+		b->len = w.used;
+		t->stats.reliable_sent++;
+		t->stats.reliable_resent += f->last_serial != 0;
+		reliable_tx_sent(&t->tx, f, serial, now_us);
+		last = f;
+	}
+	return last;
+}
+
+static void
+flush_reliable(struct tunnel *t, uint64_t now_us)
+{
+	struct reliable_fragment *f, *last = NULL;
+
+	while ((f = reliable_tx_next(&t->tx, last)) != NULL) {
+		struct tunnel_stream *s = output_choose(t, f->last_serial, now_us);
+		struct batch *b;
+
+		if (s == NULL)
+			return;
+		b = batch_new(t, BATCH_RELIABLE, now_us);
+		if (b == NULL)
+			return;
+		last = fill_reliable(t, b, f, s->serial, now_us);
+		batch_give(t, s, b, now_us);
+	}
+}
+
+static void
+flush_acks(struct tunnel *t, uint64_t now_us)
+{
+	struct tunnel_stream *s;
+	struct batch *b;
+
+	if (t->ack_us > now_us || t->ack_queued)
+		return;
+	s = output_choose(t, 0, now_us);
+	b = s == NULL ? NULL : batch_new(t, BATCH_ACK, now_us);
+	if (b == NULL)
+		return;
+	t->ack_queued = true;
+	batch_give(t, s, b, now_us);
+}
+
+static void
+wake(struct tunnel *t)
+{
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
+		struct tunnel_stream *s = t->streams[t->writes][i];
+
+		if (s->u.w.paused && s->phase != STREAM_ABORTED && !STAILQ_EMPTY(&s->u.w.queue)) {
+			s->u.w.paused = false;
+			t->h.on_wake(t->arg, s);
+		}
+	}
+}
+
+/* SIP first: it is little, and never waits for voice. */
+void
+output_flush(struct tunnel *t, uint64_t now_us)
+{
+	flush_reliable(t, now_us);
+	flush_media(t, now_us);
+	redundancy_run(t, now_us);
+	flush_acks(t, now_us);
+	wake(t);
+}
