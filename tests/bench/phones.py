@@ -205,7 +205,8 @@ class Phones:
                     ask(call)
             if now > deadline:
                 raise Failure(f"{len(waiting) + len(asked)} of {len(calls)} calls got no answer")
-            self.turn()
+            if asked:
+                self.turn()
 
     def dial(self, number, timeout=120):
         """Where the phones of each call shall send: ("HOST:PORT" inside, outside)."""

@@ -5,7 +5,7 @@ import os
 
 from quality_names import mean, who
 
-PANEL_W, PANEL_H, LEFT, TOP, GAP, BELOW = 300, 190, 52, 34, 62, 64
+PANEL_W, PANEL_H, LEFT, TOP, GAP, BELOW, LINE_H = 300, 190, 52, 34, 62, 64, 18
 # Each system has its colour in every plot; the pair's is the strong one.
 COLOURS = {"udp": "#555555", "vofw": "#c0392b", "turn": "#2471a3", "openvpn": "#1e8449",
            "softether": "#b9770e", "shim": "#7d3c98"}
@@ -54,21 +54,26 @@ class Panel:
                            for x, y in points]
 
 
-def legend(entries, y):
-    parts, x = [], LEFT
+def legend(entries, y, width):
+    """Its parts, line by line from `y` down, and how many lines there are."""
+    parts, x, lines = [], LEFT, 1
     for text, colour, dash in entries:
+        room = 50 + 7 * len(text)
+        if x + room > width and x > LEFT:
+            x, y, lines = LEFT, y + LINE_H, lines + 1
         parts.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}" stroke="{colour}" '
                      f'stroke-width="2.4" stroke-dasharray="{dash}"/>'
                      f'<text x="{x + 31}" y="{y}">{text}</text>')
-        x += 50 + 7 * len(text)
-    return parts
+        x += room
+    return parts, lines
 
 
 def save(path, panels, entries, columns, rows):
     width = LEFT + columns * (PANEL_W + GAP)
-    height = TOP + rows * (PANEL_H + BELOW) + 22
-    parts = [part for panel in panels for part in panel.parts]
-    parts += legend(entries, height - 14)
+    height = TOP + rows * (PANEL_H + BELOW) - 6
+    explained, lines = legend(entries, height + 8, width)
+    height += lines * LINE_H + 6
+    parts = [part for panel in panels for part in panel.parts] + explained
     with open(path, "w", encoding="utf-8") as f:
         f.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
                 f'width="{width}" height="{height}" font-family="sans-serif" font-size="12">\n'
@@ -87,6 +92,12 @@ def entry(job):
         name += f" ({job['cc'].upper()})"
     dash = "2 3" if job["tls"] or job["squid"] else DASHES[job["cc"]]
     return name, COLOURS[job["system"]], dash
+
+
+def in_order(entries):
+    """The entries of a legend: plain UDP, the pair, the peers."""
+    colours = list(COLOURS.values())
+    return sorted(entries.values(), key=lambda e: (colours.index(e[1]), e[2]))
 
 
 def by_loss(results, calls):
@@ -117,7 +128,7 @@ def plot_mos(results, calls, path):
                         width=2.6 if name == "vofw" else 1.6, dots=True)
         panels.append(panel)
     if panels:
-        save(path, panels, entries.values(), len(rtts), 1)
+        save(path, panels, in_order(entries), len(rtts), 1)
     return bool(panels)
 
 
@@ -144,7 +155,7 @@ def plot_changing(results, path, systems=("udp", "vofw")):
                         width=1.4)
         panels += [bad, delay]
     if panels:
-        save(path, panels, entries.values(), 2, len(rows))
+        save(path, panels, in_order(entries), 2, len(rows))
     return bool(panels)
 
 

@@ -8,7 +8,7 @@ while calls are set up, and bad from the first packet of voice on."""
 import time
 
 from quality_lab import Load, World
-from quality_stats import Dump, facts, percentile, recovery, series
+from quality_stats import Dump, facts, facts_of_phases, percentile, recovery, series
 from quality_peers import SYSTEMS
 
 BURST_EVERY_MS = 2000
@@ -84,11 +84,6 @@ class Measurement:
         return doubts
 
 
-def with_series(result, measured, phases_ms):
-    result["series"] = {way: series(measured.dump, way, phases_ms) for way in ("in", "out")}
-    return result
-
-
 def run_voice(world, system):
     job = world.job
     timeline = changes(job)
@@ -101,8 +96,11 @@ def run_voice(world, system):
             result[way]["again"], result[way]["steady"] = recovery(
                 measured.dump, way, end_ms, least)
     if job["scenario"] != "steady":
-        phases = [at * 1000 for at, settings in timeline if "delay_ms" in settings]
-        with_series(result, measured, phases or [0])
+        phases = [at * 1000 for at, settings in timeline if "delay_ms" in settings] or [0]
+        result["series"] = {way: series(measured.dump, way, phases) for way in ("in", "out")}
+        if len(phases) > 1:
+            for way in ("in", "out"):
+                result[way].update(facts_of_phases(measured.dump, way, phases))
     return result
 
 

@@ -2,7 +2,8 @@
 """What a listener would have heard: from the delays of all packets to late shares and MOS.
 
 A listener is a playout buffer of fixed depth: it plays each packet MINIMUM + 60 ms after it was sent,
-MINIMUM being the least delay of the direction, and a packet that is not there by then is as bad as
+MINIMUM being the least delay of the direction (that of one packet in a thousand, for a single one
+may be the instruments' error), and a packet that is not there by then is as bad as
 a lost one. MOS is the E-model of G.107 as Cole and Rosenbluth reduced it, for G.711 with
 concealment of losses.
 """
@@ -13,6 +14,7 @@ import struct
 NEVER = 0xffffffff                 # of a packet that did not come
 PACKET_MS = 20
 PLAYOUT_MS = 60                    # beyond the minimum
+MINIMUM = 0.001
 _HEAD = struct.Struct("=IIQ")      # struct dump of rtp_load.c
 BASIC_R, ROBUSTNESS, CODEC_MS = 94.2, 25.1, 20
 
@@ -76,11 +78,11 @@ def facts(rows):
     ordered = sorted(delay for row in rows for delay in row if delay != NEVER)
     sent = sum(len(row) for row in rows)
     result = {"sent": sent, "lost": 100 * (sent - len(ordered)) / sent,
-              "min": _ms(percentile(ordered, 0)), "p50": _ms(percentile(ordered, .5)),
+              "min": _ms(percentile(ordered, MINIMUM)), "p50": _ms(percentile(ordered, .5)),
               "p99": _ms(percentile(ordered, .99)), "max": _ms(percentile(ordered, 1))}
     if not ordered:
         return {**result, "bad60": 100.0, "bad100": 100.0, "mos": 1.0, "mos_p10": 1.0}
-    least = ordered[0]
+    least = percentile(ordered, MINIMUM)
     per_call = [bad_n(row, least + PLAYOUT_MS * 1000) for row in rows]
     each = sorted(mos(least / 1000, 100 * bad / len(row)) for bad, row in zip(per_call, rows))
     bad = 100 * sum(per_call) / sent
@@ -89,21 +91,39 @@ def facts(rows):
             "mos": mos(least / 1000, bad), "mos_p10": percentile(each, .1)}
 
 
+def phase_of(phases, ms):
+    """Which of the phases that begin at these moments (the first at 0) has the moment `ms`."""
+    return max(i for i, at in enumerate(phases) if at <= ms)
+
+
+def by_phase(dump, way, phases):
+    """The delays of a direction by phase. `phases` are the moments (in ms, from 0) at which the line
+    got another delay: a listener's buffer has followed it, so each phase has a minimum of its own."""
+    result = [[] for _ in phases]
+    for call, row in enumerate(dump.ways[way]):
+        for packet, delay in enumerate(row):
+            result[phase_of(phases, dump.sent_ms(call, packet))].append(delay)
+    return result
+
+
+def facts_of_phases(dump, way, phases):
+    """Shares and MOS of a direction whose line changes its delay, each the mean of its phases."""
+    told = [facts([delays]) for delays in by_phase(dump, way, phases)]
+    return {name: sum(f[name] for f in told) / len(told) for name in ("bad60", "bad100", "mos", "mos_p10")}
+
+
 def series(dump, way, phases, bin_ms=200):
     """The direction over time: for each bin its begin in s, the share late or lost in percent and
-    the p99 delay in ms (None if nothing came). `phases` are the moments (in ms, from 0) at which
-    the line changed: a listener's buffer has followed it, so each phase has a minimum of its own."""
+    the p99 delay in ms (None if nothing came); phases as in by_phase."""
     bins = [[] for _ in range(-(-dump.packets * PACKET_MS // bin_ms))]
     for call, row in enumerate(dump.ways[way]):
         for packet, delay in enumerate(row):
             bins[int(dump.sent_ms(call, packet) / bin_ms)].append(delay)
-    phase_of = [max(i for i, at in enumerate(phases) if at <= b * bin_ms) for b in range(len(bins))]
-    least = {}
-    for phase, delays in zip(phase_of, bins):
-        least[phase] = min([least.get(phase, NEVER), *delays])
+    limits = [facts([delays])["min"] for delays in by_phase(dump, way, phases)]
     result = []
-    for b, (phase, delays) in enumerate(zip(phase_of, bins)):
-        bad = bad_n(delays, least[phase] + PLAYOUT_MS * 1000)
+    for b, delays in enumerate(bins):
+        least = limits[phase_of(phases, b * bin_ms)] or 0
+        bad = bad_n(delays, 1000 * (least + PLAYOUT_MS))
         came = sorted(delay for delay in delays if delay != NEVER)
         result.append((b * bin_ms / 1000, round(100 * bad / max(1, len(delays)), 2),
                        _ms(percentile(came, .99))))

@@ -63,7 +63,8 @@ def judge_sip(result, idle):
 
 
 JUDGES = {"steady": judge_steady, "narrow": judge_narrow, "blackout": judge_blackout,
-          "flapping": judge_changing, "jitter": judge_changing}
+          "flapping": judge_changing, "stepping": judge_changing,
+          "jitter": judge_changing}
 
 
 def reference(result, results):
