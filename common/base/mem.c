@@ -42,6 +42,16 @@ mem_calloc(size_t n, size_t size)
 }
 
 void *
+mem_zalloc_lines(size_t n)
+{
+	void *p = NULL;
+
+	if (posix_memalign(&p, MEM_LINE, n == 0 ? 1 : n) != 0)
+		out_of_memory();
+	return memset(p, 0, n);
+}
+
+void *
 mem_realloc(void *p, size_t n)
 {
 	void *q = realloc(p, n == 0 ? 1 : n);

@@ -111,10 +111,8 @@ media_path_read(struct media_path *path, uint64_t now_us)
 	struct media *m = path->leg->media;
 	size_t burst = path->leg->cfg.kind == MEDIA_VIDEO ? BURST_MAX : 1, i;
 
-	/* What is needed next comes near while the system reads. */
 	__builtin_prefetch(path->leg->partner);
-	__builtin_prefetch(&path->leg->rtp);
-	__builtin_prefetch(path->leg->rtp.source);
+	media_leg_fetch(path->leg); /* while the system reads */
 	for (i = 0; i < burst; i++) {
 		struct addr from = { .u.sa.sa_family = AF_UNSPEC };
 		socklen_t from_len = sizeof(from);

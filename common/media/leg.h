@@ -5,10 +5,11 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "base/mem.h"
 #include "media/latch.h"
 #include "media/media.h"
 #include "media/rtp.h"
@@ -30,12 +31,14 @@ struct media_count {
 
 LIST_HEAD(media_leg_list, media_leg);
 
+#define CHANNEL_BUCKETS_N 16384 /* a power of two */
+
 struct media {
 	struct media_cfg cfg;
 	struct media_handlers h;
 	void *arg;
 	struct media_leg_list legs;
-	struct media_leg *by_channel; /* uthash: tunnel legs by face and number */
+	struct media_leg_list by_channel[CHANNEL_BUCKETS_N]; /* tunnel legs by face and number */
 	struct media_watch *watch;
 	struct event turn; /* runs after all that came by tunnels now and leaves by tunnels */
 	bool turn_due;
@@ -45,8 +48,10 @@ struct media {
 };
 
 /*
- * What each packet touches stands together and in front, for a busy agent has more legs than its
- * cache has room.
+ * A busy agent has more legs than its cache has room: what each packet touches stands in few lines
+ * of the cache. The first has what is asked of either kind of leg; the key of a tunnel leg ends it;
+ * fd and source of RTP fill the second. Before a packet is waited for, or sent, the lines that come
+ * after that are fetched (media_leg_fetch).
  */
 
 /* One UDP socket of a leg. */
@@ -59,29 +64,46 @@ struct media_path {
 
 enum media_leg_type { LEG_SOCKET, LEG_TUNNEL };
 
-struct leg_channel { /* a key of the hash: no padding */
+struct leg_channel {
 	uint32_t face, number;
 };
 
 struct media_leg {
 	struct media *media;
 	struct media_leg *partner;
+	uint64_t last_us;
 	enum media_leg_type type;
 	bool mux;
-	struct leg_channel channel; /* of a tunnel leg */
 	struct media_leg_cfg cfg;
-	uint64_t last_us;
 	union {
 		struct media_path path[2]; /* of a socket leg: RTP, RTCP */
-		UT_hash_handle hh;         /* of a tunnel leg */
+		struct {                   /* of a tunnel leg */
+			struct leg_channel channel;
+			LIST_ENTRY(media_leg) bucket;
+		};
 	};
-	struct rtp_counter rtp;
+	_Alignas(MEM_LINE) struct rtp_counter rtp;
 	uint64_t bytes, packets; /* of a stream that is no RTP */
 	uint64_t rtcp_packets, late_dropped, foreign_dropped;
 	struct rtcp_watch rtcp;
 	struct heard sampled; /* at the last media_sample */
 	LIST_ENTRY(media_leg) entry;
 };
+
+_Static_assert(offsetof(struct media_leg, channel) + sizeof(struct leg_channel) <= MEM_LINE &&
+	offsetof(struct media_leg, path[0].latch.heard_us) + sizeof(uint64_t) <= 2 * MEM_LINE,
+    "what a packet touches first");
+
+/* Asks for what counting a packet of this leg will need; costs nothing. */
+static inline void
+media_leg_fetch(const struct media_leg *leg)
+{
+	const char *rtp = (const char *)&leg->rtp;
+
+	__builtin_prefetch(rtp);
+	__builtin_prefetch(rtp + MEM_LINE);
+	__builtin_prefetch(rtp + 2 * MEM_LINE);
+}
 
 /* leg.c */
 int media_paths_open(struct media_leg *leg, uint16_t port); /* errors of media_leg_open */

@@ -21,34 +21,35 @@ media_kind_str(enum media_kind kind)
 
 /* -- Tunnel legs by channel -- */
 
-/* HRAS counts the legs of an agent up, so that their numbers spread over the buckets as they are. */
-static unsigned
-channel_hash(const struct leg_channel *key)
+/* HRAS counts the legs of an agent up: their numbers spread over the buckets as they are. */
+static struct media_leg_list *
+channel_bucket(struct media *m, uint32_t face, uint32_t number)
 {
-	return key->number ^ key->face * 0x9e3779b1U;
+	return &m->by_channel[(number ^ face * 0x9e3779b1U) % CHANNEL_BUCKETS_N];
 }
 
 static struct media_leg *
-channel_find(const struct media *m, uint32_t face, uint32_t number)
+channel_find(struct media *m, uint32_t face, uint32_t number)
 {
-	struct leg_channel key = { face, number };
 	struct media_leg *leg;
 
-	HASH_FIND_BYHASHVALUE(hh, m->by_channel, &key, sizeof(key), channel_hash(&key), leg);
+	LIST_FOREACH(leg, channel_bucket(m, face, number), bucket)
+		if (leg->channel.number == number && leg->channel.face == face)
+			break;
 	return leg;
 }
 
 static void
 channel_add(struct media_leg *leg)
 {
-	HASH_ADD_BYHASHVALUE(hh, leg->media->by_channel, channel, sizeof(leg->channel),
-	    channel_hash(&leg->channel), leg);
+	LIST_INSERT_HEAD(channel_bucket(leg->media, leg->channel.face, leg->channel.number), leg,
+	    bucket);
 }
 
 static void
 channel_del(struct media_leg *leg)
 {
-	HASH_DEL(leg->media->by_channel, leg);
+	LIST_REMOVE(leg, bucket);
 }
 
 /* -- The relay -- */
@@ -124,7 +125,7 @@ media_free(struct media *m)
 static struct media_leg *
 leg_new(struct media *m, const struct media_leg_cfg *cfg, enum media_leg_type type)
 {
-	struct media_leg *leg = mem_zalloc(sizeof(*leg));
+	struct media_leg *leg = mem_zalloc_lines(sizeof(*leg));
 
 	leg->media = m;
 	leg->type = type;
@@ -255,9 +256,7 @@ send_by(struct media_leg *leg, bool rtcp, const uint8_t *data, size_t n)
 void
 media_leg_received(struct media_leg *leg, bool rtcp, const uint8_t *data, size_t n, uint64_t now_us)
 {
-	/* Sending takes longer than memory, which this agent's legs are too many to keep near. */
-	__builtin_prefetch(&leg->rtp);
-	__builtin_prefetch(leg->rtp.source);
+	media_leg_fetch(leg); /* while it is sent */
 	if (leg->partner == NULL)
 		leg->media->count.media_unjoined_dropped++;
 	else
@@ -280,6 +279,8 @@ media_from_tunnel(struct media *m, uint32_t face, uint32_t channel, const uint8_
 		m->count.media_oversize_dropped++;
 		return;
 	}
+	if (leg->partner != NULL)
+		__builtin_prefetch(leg->partner->path);
 	media_watch_nudge(m->watch, now_us);
 	media_leg_received(leg, channel % 2 != 0, data, n, now_us);
 }

@@ -19,7 +19,7 @@ static void
 mem_gives_room_even_for_nothing(void **state)
 {
 	void *blocks[] = { mem_alloc(0), mem_zalloc(0), mem_calloc(0, 8), mem_calloc(8, 0),
-		mem_realloc(NULL, 0), mem_dup(NULL, 0) };
+		mem_zalloc_lines(0), mem_realloc(NULL, 0), mem_dup(NULL, 0) };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
@@ -28,6 +28,24 @@ mem_gives_room_even_for_nothing(void **state)
 	}
 	mem_free(NULL);
 	mem_wipe_free(NULL, 0);
+}
+
+static void
+mem_zalloc_lines_gives_zeroes_at_the_beginning_of_a_line(void **state)
+{
+	static const char zeroes[100];
+
+	(void)state;
+	for (size_t i = 0; i < 10; i++) {
+		char *p = mem_alloc(100), *lines;
+
+		memset(p, 'x', 100);
+		mem_free(p);
+		lines = mem_zalloc_lines(100);
+		assert_int_equal((uintptr_t)lines % MEM_LINE, 0);
+		assert_memory_equal(lines, zeroes, sizeof(zeroes));
+		mem_free(lines);
+	}
 }
 
 static void
@@ -124,6 +142,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mem_gives_room_even_for_nothing),
 		cmocka_unit_test(mem_zalloc_and_calloc_give_zeroes),
+		cmocka_unit_test(mem_zalloc_lines_gives_zeroes_at_the_beginning_of_a_line),
 		cmocka_unit_test(mem_copies_are_copies_and_end_with_nul),
 		cmocka_unit_test(mem_aborts_rather_than_giving_too_little),
 	};
