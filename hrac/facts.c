@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "hrac/inside.h"
 #include "status/shape.h"
+#include "status/worst.h"
 #include "vcit/vcit.h"
 
 static uint64_t
@@ -101,7 +102,33 @@ stream(const struct taught_leg *l)
 struct listing {
 	struct hrac *h;
 	json_t *array;
+	struct worst worst;
 };
+
+static unsigned
+mos_of(struct hrac *h, const struct taught_call *c)
+{
+	const struct taught_leg *legs[TAUGHT_STREAMS_MAX];
+	size_t n = taught_legs(h->taught, c->number, legs, TAUGHT_STREAMS_MAX);
+	struct media_stats s;
+	struct heard here;
+	unsigned mos = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		media_leg_stats(legs[i]->tunnel, &s);
+		here = media_heard(&s);
+		mos = worst_of(worst_of(mos, &legs[i]->heard_of), &here);
+	}
+	return mos;
+}
+
+static void
+on_note(void *arg, const struct taught_call *c)
+{
+	struct listing *list = arg;
+
+	worst_note(&list->worst, mos_of(list->h, c));
+}
 
 static void
 on_call(void *arg, const struct taught_call *c)
@@ -109,8 +136,11 @@ on_call(void *arg, const struct taught_call *c)
 	struct listing *list = arg;
 	const struct taught_leg *legs[TAUGHT_STREAMS_MAX];
 	size_t n = taught_legs(list->h->taught, c->number, legs, TAUGHT_STREAMS_MAX);
-	json_t *streams = json_array();
+	json_t *streams;
 
+	if (!worst_take(&list->worst, mos_of(list->h, c)))
+		return;
+	streams = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(streams, stream(legs[i]));
 	json_array_append_new(list->array,
@@ -124,19 +154,22 @@ on_call(void *arg, const struct taught_call *c)
 }
 
 static json_t *
-on_calls(void *arg)
+on_calls(void *arg, size_t max)
 {
-	struct listing list = { arg, json_array() };
+	struct listing list = { .h = arg, .array = json_array() };
 
+	worst_init(&list.worst, max);
+	taught_each_call(list.h->taught, on_note, &list);
 	taught_each_call(list.h->taught, on_call, &list);
 	return json_pack("{s:o}", "calls", list.array);
 }
 
 /* The registrar is HRAS's; HRAC keeps none. */
 static json_t *
-on_registrations(void *arg)
+on_registrations(void *arg, size_t max)
 {
 	(void)arg;
+	(void)max;
 	return json_pack("{s:[]}", "registrations");
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "hras/outside.h"
 #include "status/shape.h"
+#include "status/worst.h"
 
 static uint64_t
 age_s(uint64_t since_wall_s)
@@ -104,11 +105,40 @@ direction(const struct media_stats *s, const struct heard *heard)
 		*heard };
 }
 
+struct listing {
+	json_t *array;
+	size_t max; /* of registrations; 0 = all */
+	struct worst worst;
+};
+
+static unsigned
+mos_of(const struct vcit_call_view *c)
+{
+	unsigned mos = 0;
+
+	for (size_t i = 0; i < c->streams_n; i++)
+		mos = worst_of(worst_of(mos, &c->streams[i].heard_of_inside),
+		    &c->streams[i].heard_of_outside);
+	return mos;
+}
+
+static void
+on_note(void *arg, const struct vcit_call_view *c)
+{
+	struct listing *list = arg;
+
+	worst_note(&list->worst, mos_of(c));
+}
+
 static void
 on_call(void *arg, const struct vcit_call_view *c)
 {
-	json_t *array = arg, *streams = json_array();
+	struct listing *list = arg;
+	json_t *streams;
 
+	if (!worst_take(&list->worst, mos_of(c)))
+		return;
+	streams = json_array();
 	for (size_t i = 0; i < c->streams_n; i++) {
 		const struct vcit_stream_view *s = &c->streams[i];
 
@@ -119,7 +149,7 @@ on_call(void *arg, const struct vcit_call_view *c)
 			.from_inside = direction(&s->from_inside, &s->heard_of_inside),
 			.from_outside = direction(&s->from_outside, &s->heard_of_outside) }));
 	}
-	json_array_append_new(array,
+	json_array_append_new(list->array,
 	    shape_call(&(struct shape_call){ .call_id = c->call_id,
 		.from = c->from,
 		.to = c->to,
@@ -132,22 +162,27 @@ on_call(void *arg, const struct vcit_call_view *c)
 }
 
 static json_t *
-on_calls(void *arg)
+on_calls(void *arg, size_t max)
 {
+	struct listing list = { .array = json_array() };
 	struct hras *h = arg;
-	json_t *array = json_array();
 
-	vcit_each(h->vcit, on_call, array);
-	return json_pack("{s:o}", "calls", array);
+	worst_init(&list.worst, max);
+	vcit_each(h->vcit, on_note, &list);
+	vcit_each(h->vcit, on_call, &list);
+	return json_pack("{s:o}", "calls", list.array);
 }
 
 static void
 on_binding(void *arg, const struct binding *b)
 {
+	struct listing *list = arg;
 	uint64_t now = clock_wall_s();
 	char source[ADDR_STR_MAX];
 
-	json_array_append_new(arg,
+	if (list->max != 0 && json_array_size(list->array) == list->max)
+		return;
+	json_array_append_new(list->array,
 	    json_pack("{s:o, s:o, s:o, s:s, s:s, s:I, s:o}", "aor", shape_text(b->aor), "contact",
 		shape_text(b->contact), "agent", shape_text(b->agent), "source",
 		addr_str(&b->flow.peer, source), "transport", sip_proto_param(b->flow.proto),
@@ -156,13 +191,13 @@ on_binding(void *arg, const struct binding *b)
 }
 
 static json_t *
-on_registrations(void *arg)
+on_registrations(void *arg, size_t max)
 {
+	struct listing list = { .array = json_array(), .max = max };
 	struct hras *h = arg;
-	json_t *array = json_array();
 
-	location_each(h->location, on_binding, array);
-	return json_pack("{s:o}", "registrations", array);
+	location_each(h->location, on_binding, &list);
+	return json_pack("{s:o}", "registrations", list.array);
 }
 
 /* Healthy = every agent that is configured is here; with several, the page tells which is not. */

@@ -6,7 +6,8 @@ libstatus_a_SOURCES = \
 	common/status/render.c common/status/render.h \
 	common/status/shape.c common/status/shape.h \
 	common/status/status.c common/status/status.h \
-	common/status/trend.c common/status/trend.h
+	common/status/trend.c common/status/trend.h \
+	common/status/worst.c common/status/worst.h
 nodist_libstatus_a_SOURCES = common/status/page.c
 
 EXTRA_DIST += common/status/page.html

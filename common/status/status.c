@@ -24,6 +24,7 @@ struct status {
 	struct event *ready, *timeout;
 	const struct status_source *src;
 	void *arg;
+	size_t max; /* entries that the request at hand wants at most, by ?max=N; 0 = all */
 };
 
 /* What a path answers with: bytes that libmicrohttpd will free (or static ones) and their type. */
@@ -77,13 +78,13 @@ answer_status(struct status *s, struct answer *a)
 static void
 answer_calls(struct status *s, struct answer *a)
 {
-	answer_json(a, s->src->calls(s->arg));
+	answer_json(a, s->src->calls(s->arg, s->max));
 }
 
 static void
 answer_registrations(struct status *s, struct answer *a)
 {
-	answer_json(a, s->src->registrations(s->arg));
+	answer_json(a, s->src->registrations(s->arg, s->max));
 }
 
 static void
@@ -160,6 +161,14 @@ respond(struct MHD_Connection *connection, const struct answer *a)
 	return res;
 }
 
+static size_t
+asked_max(struct MHD_Connection *connection)
+{
+	const char *max = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "max");
+
+	return max == NULL ? 0 : strtoul(max, NULL, 10);
+}
+
 static enum MHD_Result
 on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
     const char *version, const char *upload_data, size_t *upload_data_size, void **con_cls)
@@ -175,6 +184,7 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url, const 
 	}
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		if (strcmp(url, routes[i].path) == 0) {
+			s->max = asked_max(connection);
 			routes[i].answer(s, &a);
 			break;
 		}

@@ -23,8 +23,9 @@ struct status;
 struct status_source {
 	/* New references; the shapes of hrac(8), "Status". */
 	json_t *(*status)(void *arg); /* without "counters": added by the module */
-	json_t *(*calls)(void *arg);
-	json_t *(*registrations)(void *arg);
+	/* At most `max` (0 = all): of the calls those that are heard worst. */
+	json_t *(*calls)(void *arg, size_t max);
+	json_t *(*registrations)(void *arg, size_t max);
 	bool (*healthy)(void *arg); /* the tunnel is up */
 	/* Fills at most cap sets; their counters are in /metrics and in /api/status. */
 	size_t (*metrics)(void *arg, struct metric_set *out, size_t cap);

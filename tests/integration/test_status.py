@@ -28,6 +28,11 @@ def test_the_page_follows_a_call_by_itself(lab):
         for title in ("Heard inside", "Heard outside", "Packets heard", "Round trip", "Connections"):
             wait_for(f"a line under {title}", lambda b=browser, t=title: b.evaluate(
                 f"!!document.querySelector('svg[aria-label^=\"{t}\"] path[d^=M]')"), 20)
+    said = outside.evaluate('''(() => { const area = document.querySelector('.plot .area');
+        const box = area.getBoundingClientRect();
+        area.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + box.width / 2 }));
+        return area.title; })()''')
+    expect(said.endswith("s ago"), f"the pointer asks when: {said}")
     inside.screenshot(lab.path("page-inside.png"))
     outside.screenshot(lab.path("page-outside.png"))
     hang_up(alice, bob)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "status/history.h"
 #include "status/trend.h"
+#include "status/worst.h"
 
 static const char *const names[] = { "one", "two" };
 
@@ -227,6 +228,75 @@ a_tunnel_that_is_down_has_no_round_trip(void **state)
 	trend_free(t);
 }
 
+/* -- The worst -- */
+
+static size_t
+taken(struct worst *w, const unsigned *mos, size_t n, unsigned *sum)
+{
+	size_t taken_n = 0;
+
+	*sum = 0;
+	for (size_t i = 0; i < n; i++)
+		worst_note(w, mos[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (worst_take(w, mos[i])) {
+			taken_n++;
+			*sum += mos[i];
+		}
+	}
+	return taken_n;
+}
+
+static void
+worst_takes_those_that_are_heard_worst(void **state)
+{
+	static const unsigned mos[] = { 430, 100, 0, 300, 300, 300, 440, 0 };
+	struct worst w;
+	unsigned sum;
+
+	(void)state;
+	worst_init(&w, 3);
+	assert_int_equal(taken(&w, mos, 8, &sum), 3);
+	assert_int_equal(sum, 100 + 300 + 300);
+	worst_init(&w, 5);
+	assert_int_equal(taken(&w, mos, 8, &sum), 5);
+	assert_int_equal(sum, 100 + 3 * 300 + 430);
+	worst_init(&w, 7); /* those of whom nothing is known come last */
+	assert_int_equal(taken(&w, mos, 8, &sum), 7);
+	assert_int_equal(sum, 100 + 3 * 300 + 430 + 440);
+}
+
+static void
+worst_takes_all_when_there_are_no_more(void **state)
+{
+	static const unsigned mos[] = { 430, 0, 100, 9999 };
+	struct worst w;
+	unsigned sum;
+
+	(void)state;
+	worst_init(&w, 4);
+	assert_int_equal(taken(&w, mos, 4, &sum), 4);
+	worst_init(&w, 0);
+	assert_int_equal(taken(&w, mos, 4, &sum), 4);
+	worst_init(&w, 1);
+	assert_int_equal(taken(&w, mos, 0, &sum), 0);
+}
+
+static void
+the_worse_of_what_is_heard_counts_what_is_heard_now(void **state)
+{
+	const struct heard before = { .mos = 300 }, now = { .mos = 300, .mos_recent = 420 };
+	const struct heard nothing = { .packets = 0 };
+
+	(void)state;
+	assert_int_equal(worst_of(0, &nothing), 0);
+	assert_int_equal(worst_of(0, &now), 420);
+	assert_int_equal(worst_of(430, &now), 420);
+	assert_int_equal(worst_of(410, &now), 410);
+	assert_int_equal(worst_of(410, &before), 300);
+	assert_int_equal(worst_of(410, &nothing), 410);
+}
+
 int
 main(void)
 {
@@ -239,6 +309,9 @@ main(void)
 		cmocka_unit_test(
 		    tunnels_keep_their_histories_wherever_they_stand_and_go_with_their_agents),
 		cmocka_unit_test(a_tunnel_that_is_down_has_no_round_trip),
+		cmocka_unit_test(worst_takes_those_that_are_heard_worst),
+		cmocka_unit_test(worst_takes_all_when_there_are_no_more),
+		cmocka_unit_test(the_worse_of_what_is_heard_counts_what_is_heard_now),
 	};
 
 	return cmocka_run_group_tests_name("history", tests, NULL, NULL);

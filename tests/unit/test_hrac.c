@@ -478,7 +478,7 @@ strange_kinds_and_states_can_be_shown(void **state)
 	    &(struct control){ .type = CONTROL_LEG,
 		.u.leg = { .leg = 1, .call = 7, .kind = 255, .port = PORT_MIN + 1 } });
 	wait_for(f, has_leg);
-	calls = hrac_facts.calls(f->hrac);
+	calls = hrac_facts.calls(f->hrac, 0);
 	text = json_dumps(calls, 0);
 	assert_non_null(strstr(text, "\"other\""));
 	assert_non_null(strstr(text, "\"unknown\""));

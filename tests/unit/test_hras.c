@@ -286,7 +286,7 @@ a_phone_whose_name_is_not_utf8_is_shown(void **state)
 	say_agent(f);
 	say_register(f);
 	wait_for(f, is_answered);
-	root = hras_facts.registrations(f->hras);
+	root = hras_facts.registrations(f->hras, 0);
 	row = json_array_get(json_object_get(root, "registrations"), 0);
 	assert_string_equal(json_string_value(json_object_get(row, "aor")), "alice@example.com");
 	assert_string_equal(json_string_value(json_object_get(row, "user_agent")), "T?l?phone");

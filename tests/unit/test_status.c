@@ -48,17 +48,17 @@ source_status(void *arg)
 }
 
 static json_t *
-source_calls(void *arg)
+source_calls(void *arg, size_t max)
 {
 	(void)arg;
-	return json_pack("{s:[]}", "calls");
+	return json_pack("{s:[i]}", "calls", (int)max);
 }
 
 static json_t *
-source_registrations(void *arg)
+source_registrations(void *arg, size_t max)
 {
 	(void)arg;
-	return json_pack("{s:[]}", "registrations");
+	return json_pack("{s:[i]}", "registrations", (int)max);
 }
 
 static bool
@@ -198,6 +198,16 @@ metrics_tell_each_direction_and_each_side_and_nothing_unknown(void **state)
 }
 
 static void
+lists_are_whole_unless_less_is_asked_for(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(get("/api/calls"), "{\"calls\":[0]}"));
+	assert_non_null(strstr(get("/api/calls?max=20"), "{\"calls\":[20]}"));
+	assert_non_null(strstr(get("/api/calls?max=x"), "{\"calls\":[0]}"));
+	assert_non_null(strstr(get("/api/registrations?max=7"), "{\"registrations\":[7]}"));
+}
+
+static void
 history_is_what_the_source_tells(void **state)
 {
 	(void)state;
@@ -308,6 +318,7 @@ main(void)
 		cmocka_unit_test(status_json_has_the_figures_of_the_source_and_the_counters),
 		cmocka_unit_test(metrics_are_prometheus_text_with_each_name_told_once),
 		cmocka_unit_test(metrics_tell_each_direction_and_each_side_and_nothing_unknown),
+		cmocka_unit_test(lists_are_whole_unless_less_is_asked_for),
 		cmocka_unit_test(history_is_what_the_source_tells),
 		cmocka_unit_test(rooms_are_told_where_they_are_known),
 		cmocka_unit_test(healthz_follows_the_tunnel),
