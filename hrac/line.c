@@ -48,6 +48,13 @@ line_bandwidth_max(const struct hrac *h)
 	return config_smaller_cap(h->conf->tunnel.bandwidth_max_kbit, h->told_kbit);
 }
 
+/* The engine gives redundancy up before voice to stay below it. */
+static void
+heed_cap(struct hrac *h)
+{
+	uplink_set_bandwidth_max(h->uplink, line_bandwidth_max(h));
+}
+
 static void
 measure(struct hrac *h, uint64_t now_us)
 {
@@ -72,6 +79,7 @@ on_metering(void *arg, uint64_t now_us)
 {
 	struct hrac *h = arg;
 
+	heed_cap(h);
 	measure(h, now_us);
 	timer_set(h->timers, &h->metering, now_us + CLOCK_S);
 }

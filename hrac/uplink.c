@@ -299,6 +299,14 @@ uplink_set_busy(struct uplink *u, bool busy)
 }
 
 void
+uplink_set_bandwidth_max(struct uplink *u, uint32_t kbit)
+{
+	u->bandwidth_max_kbit = kbit;
+	if (u->tunnel != NULL)
+		tunnel_set_bandwidth_max(u->tunnel, kbit * 1000ULL);
+}
+
+void
 uplink_facts(const struct uplink *u, struct uplink_facts *out)
 {
 	memset(out, 0, sizeof(*out));

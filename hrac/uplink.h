@@ -80,6 +80,9 @@ void uplink_flush(struct uplink *u);
 /* A call is up or being set up: see tunnel_set_busy. Holds across sessions. */
 void uplink_set_busy(struct uplink *u, bool busy);
 
+/* What the tunnel may carry up, kbit/s of IP traffic; 0 = no cap. Holds across sessions. */
+void uplink_set_bandwidth_max(struct uplink *u, uint32_t kbit);
+
 #define UPLINK_TEXT_MAX 256
 
 /* For the status page. Strings are borrowed until the next turn of the loop. */

@@ -64,6 +64,7 @@ struct uplink {
 	bool aborted;       /* some link is */
 	bool renew;         /* the session is of no use any more */
 	bool busy;
+	uint32_t bandwidth_max_kbit;
 	bool more;      /* something of the above is to be done */
 	unsigned depth; /* > 0: inside libcurl, the tunnel or a handler: no turn may begin */
 

@@ -140,6 +140,7 @@ adopt(struct uplink *u, const struct tunnel_grant *grant)
 	log_info("uplink", "session %016llx with %s%s", (unsigned long long)grant->session, u->url,
 	    restarted && u->counters.uplink_sessions > 1 ? ", which has restarted" : "");
 	u->tunnel = tunnel_new(&u->cfg, &uplink_tunnel_handlers, u, grant, clock_us());
+	uplink_set_bandwidth_max(u, u->bandwidth_max_kbit);
 	if (u->busy)
 		tunnel_set_busy(u->tunnel, true, clock_us());
 	if (u->handlers.on_session != NULL)

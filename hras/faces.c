@@ -222,6 +222,8 @@ sample(struct hras *h, const struct face *face, uint64_t now_us)
 	const struct tunnel_stats *stats;
 	struct tunnel_line line;
 
+	if (face->agent != NULL)
+		gateway_set_bandwidth_max(face->agent, s.cap_kbit);
 	if (t != NULL) {
 		stats = tunnel_stats(t);
 		tunnel_line(t, now_us, &line);

@@ -382,6 +382,14 @@ gateway_set_busy(struct gateway_agent *a, bool busy)
 }
 
 void
+gateway_set_bandwidth_max(struct gateway_agent *a, uint32_t kbit)
+{
+	a->bandwidth_max_kbit = kbit;
+	if (a->tunnel != NULL)
+		tunnel_set_bandwidth_max(a->tunnel, kbit * 1000ULL);
+}
+
+void
 gateway_flush(struct gateway *g)
 {
 	enter(g);

@@ -96,6 +96,8 @@ struct gateway_agent *gateway_agent_find(struct gateway *g, const char *name); /
 int gateway_send(struct gateway_agent *a, uint8_t type, const void *data, size_t n);
 int gateway_send_media(struct gateway_agent *a, uint32_t channel, const void *data, size_t n);
 void gateway_set_busy(struct gateway_agent *a, bool busy);
+/* What its tunnel may carry down, kbit/s of IP traffic; 0 = no cap. Holds across sessions. */
+void gateway_set_bandwidth_max(struct gateway_agent *a, uint32_t kbit);
 
 /*
  * Sends what was given to any agent since the last call. Once at the end of every turn of the loop

@@ -179,6 +179,7 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct addr *pe
 	remember_secret(a);
 	g->counters.gateway_sessions++;
 	a->tunnel = tunnel_new(&g->cfg, &gateway_tunnel_handlers, a, grant, clock_us());
+	gateway_set_bandwidth_max(a, a->bandwidth_max_kbit);
 	add_session(g, a);
 	log_info("gateway", "agent \"%s\" from %s: session %016llx%s", a->name,
 	    addr_str(peer, text), (unsigned long long)grant->session,

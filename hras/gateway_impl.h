@@ -50,6 +50,7 @@ struct gateway_agent {
 	bool aborted;          /* some flow is */
 	bool broken;           /* the session is of no use any more */
 	struct timer deadline; /* of the tunnel */
+	uint32_t bandwidth_max_kbit;
 
 	enum tunnel_state state;
 	uint64_t since_wall_s, away_since_us;

@@ -146,6 +146,12 @@ tunnel_set_busy(struct tunnel *t, bool busy, uint64_t now_us)
 	duty_busy_changed(t, now_us);
 }
 
+void
+tunnel_set_bandwidth_max(struct tunnel *t, uint64_t bps)
+{
+	t->cfg.bandwidth_max_bps = bps;
+}
+
 const struct tunnel_stats *
 tunnel_stats(const struct tunnel *t)
 {

@@ -173,6 +173,9 @@ void tunnel_flush(struct tunnel *t, uint64_t now_us);
  * after 30 s. Also chooses the heartbeat. On the server: chooses the heartbeat only. */
 void tunnel_set_busy(struct tunnel *t, bool busy, uint64_t now_us);
 
+/* The cap of cfg.bandwidth_max_bps is another from now on; 0 = none. */
+void tunnel_set_bandwidth_max(struct tunnel *t, uint64_t bps);
+
 /* Does what is due; to be called at or after tunnel_deadline. */
 void tunnel_tick(struct tunnel *t, uint64_t now_us);
 uint64_t tunnel_deadline(const struct tunnel *t); /* monotonic us; CLOCK_NEVER */

@@ -368,6 +368,32 @@ the_smaller_cap_of_both_ends_counts_and_a_reload_changes_it(void **state)
 }
 
 static bool
+is_dropping(void *arg)
+{
+	static const char data[1000];
+	struct fixture *f = arg;
+	struct gateway_agent *a = gateway_agent_find(f->hras->gateway, "office");
+
+	for (int i = 0; i < 20; i++)
+		gateway_send_media(a, 3, data, sizeof(data));
+	gateway_flush(f->hras->gateway);
+	return tunnel_stats(gateway_agent_tunnel(a))->media_congested_dropped > 0;
+}
+
+static void
+voice_beyond_the_cap_is_dropped_before_it_fills_the_line(void **state)
+{
+	struct fixture *f = *state;
+	const struct control own = { .type = CONTROL_BANDWIDTH, .u.bandwidth = { 8 } };
+
+	start(f);
+	say_agent(f);
+	wait_for(f, is_taught);
+	say(f, &own);
+	wait_for(f, is_dropping);
+}
+
+static bool
 is_measured(void *arg)
 {
 	struct fixture *f = arg;
@@ -482,6 +508,7 @@ main(void)
 		TEST(a_phone_whose_name_is_not_utf8_is_shown),
 		TEST(no_counter_is_told_by_two_modules),
 		TEST(the_smaller_cap_of_both_ends_counts_and_a_reload_changes_it),
+		TEST(voice_beyond_the_cap_is_dropped_before_it_fills_the_line),
 		TEST(what_passes_a_tunnel_is_measured),
 		TEST(an_agent_that_is_no_longer_configured_is_sent_away),
 		TEST(what_a_reload_cannot_change_is_refused_as_a_whole),
