@@ -29,7 +29,7 @@
  */
 #define ROOM_CALL_KBIT 100.0 /* kbit/s each way that a call needs as long as nothing is known */
 #define ROOM_ONSET_US 3000000ULL
-#define ROOM_AGAIN_US 5000000ULL /* congested all the time with so many calls: too many as well */
+#define ROOM_AGAIN_US 10000000ULL /* congested all the time with so many calls: too many as well */
 #define ROOM_RISE_US 30000000ULL
 #define ROOM_RISE_MAX_US 600000000ULL
 #define ROOM_FASTER_US 300000000ULL

@@ -280,7 +280,7 @@ a_burst_of_calls_is_judged_again_as_it_ends(void **state)
 	assert_int_equal(t.r.ceiling, 29);
 	while (t.load.up > 21) {
 		t.load.up--;
-		congest(&t, 6);
+		congest(&t, 11);
 	}
 	assert_true(t.r.ceiling >= 20 && t.r.ceiling <= 21);
 }

@@ -17,3 +17,5 @@ tests_unit_test_tunnel_SOURCES = tests/unit/test_tunnel.c $(lossy_link)
 tests_unit_test_tunnel_harm_SOURCES = tests/unit/test_tunnel_harm.c $(lossy_link)
 unit_tests += tests/unit/test_sim
 tests_unit_test_sim_SOURCES = tests/unit/test_sim.c $(sim_sources)
+unit_tests += tests/unit/test_room_line
+tests_unit_test_room_line_SOURCES = tests/unit/test_room_line.c $(sim_sources)
