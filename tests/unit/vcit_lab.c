@@ -197,8 +197,12 @@ lab_with(const struct vcit_cfg *cfg)
 void
 lab_free(struct lab *lab)
 {
+	struct vcit_room room;
+
 	sip_msg_free(lab->out);
 	vcit_end_all(lab->vcit, "test", lab->now_us);
+	for (uint32_t face = OFFICE; face <= BRANCH_OFFICE; face++) /* every place was given back */
+		assert_true(!vcit_room_view(lab->vcit, face, &room) || room.calls == 0);
 	vcit_free(lab->vcit);
 	for (int face = 0; face < 4; face++)
 		assert_false(lab->busy[face]);
