@@ -494,7 +494,8 @@ same_tunnel(const struct config_hrac *a, const struct config_hrac *b)
 	    same(a->tunnel.secret, b->tunnel.secret) && same(a->tunnel.proxy, b->tunnel.proxy) &&
 	    same(a->tunnel.proxy_user, b->tunnel.proxy_user) &&
 	    same(a->tunnel.proxy_password, b->tunnel.proxy_password) &&
-	    same(a->tunnel.ca, b->tunnel.ca) && a->tunnel.connections_max == b->tunnel.connections_max &&
+	    same(a->tunnel.ca, b->tunnel.ca) &&
+	    a->tunnel.connections_max == b->tunnel.connections_max &&
 	    a->tunnel.rotate_bytes == b->tunnel.rotate_bytes &&
 	    a->tunnel.rotate_age_s == b->tunnel.rotate_age_s &&
 	    a->media.max_age_ms == b->media.max_age_ms;

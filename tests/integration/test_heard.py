@@ -5,7 +5,7 @@ import threading
 import time
 
 from lab.agents import HRAC
-from lab.scenes import Pair, all_quiet
+from lab.scenes import Pair, all_quiet, connect, hang_up
 from lab.sipp import sdp
 from lab.wait import expect, wait_for
 from lab.world import HRAS
@@ -123,3 +123,30 @@ def _told_over_time(pair):
 
 
 test_both_agents_know_what_is_heard_on_both_sides.seconds = 30
+
+
+def test_the_line_of_a_tunnel_is_told(lab):
+    """What the agents know of a line that loses every twentieth packet."""
+    pair = Pair(lab)
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    pair.office.firewall.lose(5)
+    connect(alice, bob)
+    for agent in (pair.hras, pair.hrac):
+        def told(status):
+            tunnel = status["tunnels"][0]
+            ways = tunnel["up"], tunnel["down"]
+            return tunnel if (tunnel["srtt_ms"] > 0 and tunnel["min_rtt_ms"] > 0
+                              and any(way["loss_level"] > 0 for way in ways)
+                              and all(way["redundancy"] != "none" and way["bytes_per_packet"]
+                                      for way in ways)) else None
+        tunnel = told(agent.wait_status(told, f"{agent.name}: loss is told", 30))
+        print(agent.name, tunnel)
+        expect(tunnel["srtt_ms"] >= tunnel["min_rtt_ms"], f"the least is the least: {tunnel}")
+        for way in (tunnel["up"], tunnel["down"]):
+            expect(way["connections"] > 0 and way["connections_wanted"] > 0, f"{way}")
+            expect(way["bytes_per_packet"] > way["body_bytes_per_packet"] > 180, f"{way}")
+    hang_up(alice, bob)
+    all_quiet(pair)
+
+
+test_the_line_of_a_tunnel_is_told.seconds = 30
