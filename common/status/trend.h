@@ -56,7 +56,8 @@ void trend_sample(struct trend *t, const struct trend_now *now);
 struct trend_cost {
 	double body_bytes; /* of the HTTP bodies, whatever was in them */
 	/* With HTTP's chunks and, for each batch, the headers of an IPv4 TCP segment with timestamps (52
-	 * bytes): what the batches are on the wire but for TLS, link layer and bare TCP ACKs. */
+	 * bytes): what the batches are on the wire but for TLS, link layer, bare TCP ACKs and what TCP
+	 * sends again. */
 	double wire_bytes;
 };
 /* `place`: where the tunnel stood in the last sample; a hint. */
