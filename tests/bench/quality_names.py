@@ -25,7 +25,7 @@ def who(job):
 
 def where(job):
     words = [] if job["scenario"] == "steady" else [job["scenario"]]
-    words += [f"{job['calls']} calls", f"RTT {job['rtt']}", f"loss {job['loss']}"]
+    words += [f"{job['calls']} call{'s' * (job['calls'] != 1)}", f"RTT {job['rtt']}", f"loss {job['loss']}"]
     words += [f"{name} {job[name]}" for name in ("burst", "jitter", "rate") if job[name]]
     return " ".join(words)
 

@@ -23,6 +23,7 @@ def job(options, system, **point):
     result.update(SCENARIOS[scenario])
     if scenario == "narrow":
         calls = result["calls"]
+        result["queue"] = point.get("queue") or result["queue"]
         result["rate"] = point.get("rate") or NARROW_KBIT.get(calls, NARROW_KBIT_PER_CALL * calls)
     if system in VOFW and options.tunnel:
         result["tunnel"] = dict(word.split("=", 1) for word in options.tunnel)

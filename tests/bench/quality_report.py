@@ -3,9 +3,12 @@
 
 import json
 
-from quality_names import both, point, where, who, worst
+from quality_names import both, mean, point, where, who, worst
 from quality_plots import plot_all
 from quality_verdicts import judge
+
+SUMMARY_FROM = 40                  # results: from there on one wants to see them together first
+
 
 def load(path):
     with open(path, encoding="utf-8") as f:
@@ -80,13 +83,49 @@ def tables(results):
             print(f"- {where(result['job'])}, {who(result['job'])}: {result['failed']}")
 
 
+def summary(results):
+    """MOS and what was bad, a table for each number of calls and each figure: lines down, systems
+    across. Only if there is something to compare."""
+    cells = [result for result in results if "in" in result and
+             result["job"]["scenario"] == "steady"]
+    names = sorted({who(result["job"]) for result in cells},
+                   key=lambda name: (name != "udp", not name.startswith("vofw"), name))
+    if len(names) < 2:
+        return
+    for calls in sorted({result["job"]["calls"] for result in cells}):
+        rows = {}
+        for result in ordered(cells):
+            job = result["job"]
+            if job["calls"] == calls:
+                rows.setdefault(where(job), {})[who(job)] = result
+        for title, show in FIGURES:
+            print(f"{title}, {calls} call{'s' * (calls > 1)}:\n")
+            print_table(["line", *names],
+                        [[line_, *(show(row[name]) if name in row else "" for name in names)]
+                         for line_, row in rows.items()])
+
+
+FIGURES = (
+    ("MOS, mean of both directions", lambda r: f"{mean(r, 'mos'):.2f}"),
+    ("Late or lost at minimum + 60 ms, % (+ 100 ms)",
+     lambda r: f"{mean(r, 'bad60'):.2f} ({mean(r, 'bad100'):.2f})"),
+    ("One-way delay p50 / p99, ms",
+     lambda r: "{:.0f} / {:.0f}".format(*(worst(r, name) or 0 for name in ("p50", "p99")))),
+    ("Bytes (IP packets) on the line for each packet of voice",
+     lambda r: f"{r['bytes']:.0f} ({r['packets']:.2f})"),
+)
+
+
 def write(results, options):
     """Everything that was asked for; how many bars were missed."""
+    if len(results) > SUMMARY_FROM:
+        summary(results)
     tables(results)
     verdicts = judge(results)
     if verdicts:
         print_table(["line", "system", "bar", "measured", ""],
                     [[*words, "met" if met else "MISSED"] for words, met in verdicts])
+        print(f"{sum(met for _, met in verdicts)} of {len(verdicts)} bars met.\n")
     if options.plots:
         for path in plot_all(results, options.plots):
             print(f"- {path}")
