@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#define TIMER_SLACK_NS 5000UL
 #define STOP_DEADLINE_S 3 /* after SIGTERM; an orderly end that takes longer is cut */
 
 struct options {
@@ -197,6 +199,8 @@ run(const struct daemon *d, const char *file, void *conf)
 
 	signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
+	/* The system may lengthen a wait by this much to save power: not by as much as we nap. */
+	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
 	if (!run_open(&r)) {
 		fprintf(stderr, "%s: event loop: %s\n", d->name, strerror(errno));
 		d->unload(conf);

@@ -281,7 +281,6 @@ media_from_tunnel(struct media *m, uint32_t face, uint32_t channel, const uint8_
 	}
 	if (leg->partner != NULL)
 		__builtin_prefetch(leg->partner->path);
-	media_watch_nudge(m->watch, now_us);
 	media_leg_received(leg, channel % 2 != 0, data, n, now_us);
 }
 
@@ -328,7 +327,7 @@ media_leg_stats(const struct media_leg *leg, struct media_stats *out)
 /* clang-format off */
 static const struct metric metrics[] = {
 	METRIC(struct media_count, media_legs, METRIC_GAUGE, "Media legs open."),
-	METRIC(struct media_count, media_gap_us, METRIC_GAUGE, "Time between two looks at the phones' sockets, 0 when each packet wakes."),
+	METRIC(struct media_count, media_gap_us, METRIC_GAUGE, "Least time between two looks at the phones' sockets in us, 0 when each packet wakes."),
 	METRIC(struct media_count, media_phone_received, METRIC_COUNTER, "Packets received from phones."),
 	METRIC(struct media_count, media_phone_sent, METRIC_COUNTER, "Packets sent to phones."),
 	METRIC(struct media_count, media_tunnel_received, METRIC_COUNTER, "Packets received from tunnels."),

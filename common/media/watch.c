@@ -3,9 +3,8 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,12 +17,12 @@
 struct media_watch {
 	struct media_watch_handlers h;
 	void *arg;
-	int set, clock;
-	struct event ready;  /* `set` has readable sockets; pending when gap_us is 0 */
-	struct event looked; /* `clock` went off; pending otherwise */
+	int set;
+	struct event ready; /* `set` has readable sockets; pending while gap_us is 0 */
+	struct event look;  /* a timer of no time, which comes behind the sockets of its turn ... */
+	struct event nap;   /* ... and this behind all that they and the look set going */
 	unsigned gap_us;
 	uint64_t looked_us; /* the last look */
-	bool look_due;      /* `looked` is active */
 	uint64_t window_us;
 	uint64_t packets_n;                       /* since window_us */
 	struct epoll_event events[READY_MAX + 2]; /* two for `fetch` */
@@ -32,11 +31,10 @@ struct media_watch {
 unsigned
 media_watch_choose(unsigned gap_us, uint64_t rate)
 {
-	uint64_t want;
+	uint64_t want = rate / WATCH_RATE_PER_US;
 
 	if (rate < (gap_us == 0 ? WATCH_BUSY : WATCH_BUSY / 2))
 		return 0;
-	want = CLOCK_S * WATCH_PACKETS / rate;
 	if (want < WATCH_GAP_MIN_US)
 		want = WATCH_GAP_MIN_US;
 	if (want > WATCH_GAP_MAX_US)
@@ -47,35 +45,23 @@ media_watch_choose(unsigned gap_us, uint64_t rate)
 static void
 set_gap(struct media_watch *w, unsigned gap_us)
 {
-	if ((w->gap_us == 0) != (gap_us == 0)) {
-		event_del(gap_us == 0 ? &w->looked : &w->ready);
-		event_add(gap_us == 0 ? &w->ready : &w->looked, NULL);
-	}
+	if (gap_us == 0 && w->gap_us != 0)
+		event_add(&w->ready, NULL);
+	else if (gap_us != 0 && w->gap_us == 0)
+		event_del(&w->ready);
 	w->gap_us = gap_us;
-}
-
-static void
-wind(struct media_watch *w)
-{
-	struct itimerspec once = { .it_value.tv_nsec = w->gap_us * 1000L };
-
-	if (w->gap_us != 0)
-		timerfd_settime(w->clock, 0, &once, NULL);
 }
 
 static void
 measure(struct media_watch *w, uint64_t now_us)
 {
 	uint64_t passed_us = now_us - w->window_us;
-	unsigned gap_us;
 
 	if (passed_us < WINDOW_US)
 		return;
-	gap_us = media_watch_choose(w->gap_us, w->packets_n * CLOCK_S / passed_us);
+	set_gap(w, media_watch_choose(w->gap_us, w->packets_n * CLOCK_S / passed_us));
 	w->window_us = now_us;
 	w->packets_n = 0;
-	if (gap_us != w->gap_us)
-		set_gap(w, gap_us);
 }
 
 /* What the socket after the next is to be read with; costs nothing, if there is none neither. */
@@ -92,19 +78,33 @@ static void
 on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct media_watch *w = arg;
-	uint64_t now_us = clock_us();
-	int n = epoll_wait(w->set, w->events, READY_MAX, 0);
+	int n;
 
 	(void)fd, (void)what;
-	w->look_due = false;
-	w->looked_us = now_us;
+	w->looked_us = clock_us();
+	n = epoll_wait(w->set, w->events, READY_MAX, 0);
 	for (int i = 0; i < n; i++) {
 		fetch(&w->events[i + 2]);
-		w->packets_n += w->h.on_readable(w->arg, w->events[i].data.ptr, now_us);
+		w->packets_n += w->h.on_readable(w->arg, w->events[i].data.ptr, w->looked_us);
 	}
 	w->h.on_read(w->arg);
-	measure(w, now_us);
-	wind(w);
+	measure(w, w->looked_us);
+	if (w->gap_us != 0)
+		event_active(&w->nap, EV_TIMEOUT, 0);
+}
+
+static void
+on_nap(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval now;
+	struct media_watch *w = arg;
+	uint64_t until_us = w->looked_us + w->gap_us;
+	struct timespec until = { (time_t)(until_us / CLOCK_S), (long)(until_us % CLOCK_S * 1000) };
+
+	(void)fd, (void)what;
+	/* In the past it does not sleep; a signal ends it, and the loop sees to that. */
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+	event_add(&w->look, &now);
 }
 
 struct media_watch *
@@ -115,11 +115,10 @@ media_watch_new(struct event_base *base, const struct media_watch_handlers *h, v
 	w->h = *h;
 	w->arg = arg;
 	w->set = epoll_create1(EPOLL_CLOEXEC);
-	w->clock = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	event_assign(&w->ready, base, w->set, EV_READ | EV_PERSIST, on_look, w);
-	/* By edges it need not be read. */
-	event_assign(&w->looked, base, w->clock, EV_READ | EV_ET | EV_PERSIST, on_look, w);
-	if (w->set < 0 || w->clock < 0 || event_add(&w->ready, NULL) < 0) {
+	evtimer_assign(&w->look, base, on_look, w);
+	evtimer_assign(&w->nap, base, on_nap, w);
+	if (w->set < 0 || event_add(&w->ready, NULL) < 0) {
 		media_watch_free(w);
 		return NULL;
 	}
@@ -132,11 +131,10 @@ media_watch_free(struct media_watch *w)
 	if (w == NULL)
 		return;
 	event_del(&w->ready);
-	event_del(&w->looked);
+	event_del(&w->look);
+	event_del(&w->nap);
 	if (w->set >= 0)
 		close(w->set);
-	if (w->clock >= 0)
-		close(w->clock);
 	mem_free(w);
 }
 
@@ -152,15 +150,6 @@ void
 media_watch_remove(struct media_watch *w, int fd)
 {
 	epoll_ctl(w->set, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void
-media_watch_nudge(struct media_watch *w, uint64_t now_us)
-{
-	if (w->gap_us == 0 || w->look_due || now_us - w->looked_us < w->gap_us / 2)
-		return;
-	w->look_due = true;
-	event_active(&w->looked, EV_READ, 0);
 }
 
 unsigned

@@ -12,14 +12,16 @@ struct event_base;
  * learnt by one system call, all of it is read before anything is sent on, and the loop needs one
  * event for all of them.
  *
- * With few calls each packet wakes the agent. From WATCH_BUSY packets a second on waking costs more
- * than the packets, which come faster than they could leave one by one: then the set is looked into
- * at intervals, in which about WATCH_PACKETS come. They fill a segment, and what a packet waits is
- * at most WATCH_GAP_MAX_US. Runs on the event base's thread.
+ * With few calls each packet wakes the agent. From WATCH_BUSY packets a second on that would cost
+ * more than the packets: then the whole loop takes a short nap after each turn, the time between two
+ * looks being a gap that grows with the load, for the busier the agent the more its time is worth. A
+ * turn that takes as long as the gap is followed by the next at once. Whatever else the loop waits
+ * for, the connections of the tunnel first of all, waits for the end of the nap: nobody pays for
+ * waking us. Runs on the event base's thread, which alone may sleep.
  */
 #define WATCH_BUSY 10000
-#define WATCH_PACKETS 7
-#define WATCH_GAP_MIN_US 100
+#define WATCH_RATE_PER_US 125 /* a gap of 1 us for each so many packets a second */
+#define WATCH_GAP_MIN_US 80
 #define WATCH_GAP_MAX_US 500
 
 struct media_watch;
@@ -31,7 +33,7 @@ struct media_watch_handlers {
 	void (*on_read)(void *arg);
 };
 
-/* `base` is borrowed while the object lives. NULL when the system has no room for two descriptors. */
+/* `base` is borrowed while the object lives. NULL when the system has no descriptor left. */
 struct media_watch *media_watch_new(struct event_base *base, const struct media_watch_handlers *h,
     void *arg);
 void media_watch_free(struct media_watch *w); /* after all sockets were removed; NULL is fine */
@@ -39,9 +41,6 @@ void media_watch_free(struct media_watch *w); /* after all sockets were removed;
 /* ERR_FULL: the system watches too many already. */
 int media_watch_add(struct media_watch *w, int fd, void *user);
 void media_watch_remove(struct media_watch *w, int fd); /* before it is closed */
-
-/* The agent is awake anyway: looks at the end of this turn if half of the gap is over. */
-void media_watch_nudge(struct media_watch *w, uint64_t now_us);
 
 /* Between two looks; 0 = each packet wakes. */
 unsigned media_watch_gap_us(const struct media_watch *w);
