@@ -31,7 +31,7 @@ struct event_base;
 
 #define GATEWAY_LISTEN_MAX 8
 #define GATEWAY_PENDING_S 10
-#define GATEWAY_PENDING_MAX 256
+#define GATEWAY_PENDING_MAX 1024 /* a few agents on bad lines come back with 128 pairs each */
 
 struct gateway_config {                         /* all is copied */
 	struct addr listen[GATEWAY_LISTEN_MAX]; /* port 0 = any free one, see gateway_addr */

@@ -17,7 +17,7 @@
 #include "hras/gateway_conn.h"
 #include "log/log.h"
 
-#define CONNECTIONS_MAX 8192
+#define CONNECTIONS_MAX 32768
 #define CONNECTION_MEMORY 65536
 #define READ_MIN 2048  /* least room for on_read */
 #define READ_MAX 16384 /* what waits here has left the tunnel's hands and ages unseen */
