@@ -21,7 +21,11 @@
 #define BLIND 4 /* streams, while nothing is known of the flow */
 
 /* While all streams stall: a fresh one so often, at first and after a while. */
-#define FRESH_US (150 * CLOCK_MS)
+#define BLACK_US (100 * CLOCK_MS) /* beyond a round trip */
+#define BLACK_MIN_US (150 * CLOCK_MS)
+#define GIVE_UP_US (400 * CLOCK_MS)
+#define HANGING_MAX 10
+#define FRESH_US (100 * CLOCK_MS)
 #define FRESH_FOR_US (6 * CLOCK_S)
 #define FRESH_LATER_US CLOCK_S
 #define FRESH_LATER_FOR_US (60 * CLOCK_S)
@@ -29,7 +33,7 @@
 struct count {
 	unsigned opening, live;
 	unsigned good;    /* opening or live, and not due for replacement */
-	unsigned healthy; /* live, and not stalled */
+	unsigned healthy; /* live, and not dead */
 };
 
 /* splitmix64 */
@@ -62,7 +66,7 @@ demand_jitter(struct tunnel *t, uint64_t v)
 }
 
 void
-demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
+demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why why, uint64_t now_us)
 {
 	struct tunnel_demand *d = &t->demand[s->dir];
 	bool worked = s->heard_us != 0 && now_us - s->opened_us >= SHORT_LIFE_US;
@@ -77,7 +81,7 @@ demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
 		d->next_open_us += tunnel_backoff_us(d->failures_n - 1, BACKOFF_BASE_US,
 		    BACKOFF_CAP_US, &t->cfg.seed);
 	/* A proxy that lets only so many through: what there is must do for a while. */
-	if (++d->failures_n >= 2 && tunnel_streams_n(t, s->dir) > 0) {
+	if (++d->failures_n >= 2 && why != TUNNEL_WHY_DEAD && tunnel_streams_n(t, s->dir) > 0) {
 		d->ceiling = tunnel_streams_n(t, s->dir);
 		d->ceiling_us = now_us + CEILING_US;
 	}
@@ -152,7 +156,7 @@ count_streams(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 		c.opening += s->phase == STREAM_OPENING && !hung;
 		c.live += s->phase == STREAM_LIVE;
 		c.good += stream_usable(s) && !s->due && !hung;
-		c.healthy += s->phase == STREAM_LIVE && !duty_stalled(t, s, now_us);
+		c.healthy += s->phase == STREAM_LIVE && !duty_dead(t, s, now_us);
 	}
 	return c;
 }
@@ -172,19 +176,34 @@ short_of(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 }
 
 /*
- * How often a fresh stream is opened while a call is up and all that were there stall. What TCP sends
+ * So long nothing may come of a direction before it is taken for cut. While voice flows something
+ * comes all the time, be it acknowledgements.
+ */
+static uint64_t
+patience_us(const struct tunnel *t, uint64_t now_us)
+{
+	uint64_t us = output_srtt_us(t) + BLACK_US;
+
+	if (us < BLACK_MIN_US)
+		us = BLACK_MIN_US;
+	if (now_us - t->voice_us > VOICE_PAUSE_US || t->voice_us - t->voice_since_us < us)
+		return SCHED_DEAD_US;
+	return us < SCHED_DEAD_US ? us : SCHED_DEAD_US;
+}
+
+/*
+ * How often a fresh stream is opened while a call is up and all that are there stall. What TCP sends
  * in a black-out is repeated ever more seldom, and so are its SYNs; a fresh one gets through first.
  * CLOCK_NEVER: it is not so.
  */
 static uint64_t
 fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
-	uint64_t silent_us = now_us - t->alive_us[dir];
+	uint64_t silent_us = now_us - t->alive_us[dir], patience = patience_us(t, now_us);
 
-	if (!duty_busy(t) || silent_us < SCHED_STALLED_US || silent_us > FRESH_LATER_FOR_US ||
-	    t->streams_n[dir] + t->demand[dir].asked_n >= STREAMS_MAX / 2)
+	if (!duty_busy(t) || silent_us < patience || silent_us > FRESH_LATER_FOR_US)
 		return CLOCK_NEVER;
-	if (count_streams(t, dir, now_us).healthy > 0)
+	if (patience == SCHED_DEAD_US && count_streams(t, dir, now_us).healthy > 0)
 		return CLOCK_NEVER;
 	return silent_us < FRESH_FOR_US ? FRESH_US : FRESH_LATER_US;
 }
@@ -195,6 +214,37 @@ fresh_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 	uint64_t every_us = fresh_every_us(t, dir, now_us);
 
 	return every_us == CLOCK_NEVER ? CLOCK_NEVER : t->demand[dir].fresh_us + every_us;
+}
+
+/* Those that are opening for longest have lost their SYN; too many of them are of no use. */
+static void
+abandon_hung(struct tunnel *t, enum tunnel_dir dir)
+{
+	struct tunnel_stream *oldest = NULL;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < t->streams_n[dir]; i++) {
+		struct tunnel_stream *s = t->streams[dir][i];
+
+		if (s->phase != STREAM_OPENING)
+			continue;
+		n++;
+		if (oldest == NULL || s->opened_us < oldest->opened_us)
+			oldest = s;
+	}
+	if (n >= HANGING_MAX)
+		stream_abort(t, oldest, TUNNEL_WHY_DEAD);
+}
+
+/* When a cut lasts, what was there is replaced as soon as something works again. */
+static void
+give_up(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	if (now_us - t->alive_us[dir] < GIVE_UP_US)
+		return;
+	for (size_t i = 0; i < t->streams_n[dir]; i++)
+		if (t->streams[dir][i]->phase == STREAM_LIVE)
+			t->streams[dir][i]->due = true;
 }
 
 static void
@@ -216,7 +266,11 @@ open_missing(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 		d->asked_n = 0;
 	while (short_of(t, dir, now_us) && now_us >= d->next_open_us)
 		ask(t, dir, now_us);
-	if (fresh_due_us(t, dir, now_us) <= now_us)
+	if (fresh_due_us(t, dir, now_us) > now_us)
+		return;
+	give_up(t, dir, now_us);
+	abandon_hung(t, dir);
+	if (t->streams_n[dir] + d->asked_n < STREAMS_MAX)
 		ask(t, dir, now_us);
 }
 
@@ -246,7 +300,7 @@ let_go(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	int err;
 
 	/* What TCP still has for it would come far too late. */
-	if (duty_stalled(t, s, now_us)) {
+	if (duty_dead(t, s, now_us)) {
 		stream_abort(t, s, TUNNEL_WHY_DEAD);
 		return 0;
 	}

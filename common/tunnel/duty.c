@@ -15,6 +15,7 @@
 #define RETRY_MIN_US (60 * CLOCK_MS)
 #define LINGER_US (30 * CLOCK_S)
 #define SUSPECT_BEATS 3
+#define MEASURE_BEATS 2
 #define STANDSTILL_US (500 * CLOCK_MS) /* a tick so late: this machine slept, not the peer */
 #define CATCH_UP_US CLOCK_S            /* then what came meanwhile is read first */
 
@@ -109,14 +110,14 @@ dead_us(const struct tunnel *t, const struct tunnel_stream *s)
 }
 
 bool
-duty_stalled(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
+duty_dead(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
 {
 	uint64_t since = silent_since_us(s), beat = t->cfg.heartbeat_busy_us;
 
 	if (since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
 		return false;
 	since = later(since, t->busy_since_us);
-	return now_us > since + (s->writes ? SCHED_STALLED_US : beat + beat / 2 + 2 * t->srtt_us);
+	return now_us > since + (s->writes ? SCHED_DEAD_US : beat + beat / 2 + 2 * t->srtt_us);
 }
 
 /*
@@ -136,7 +137,7 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 	since = later(since, t->busy_since_us);
 	all_since = later(all_since, t->busy_since_us);
 	if (s->writes)
-		return later(since + SCHED_STALLED_US, t->judge_us);
+		return later(since + SCHED_DEAD_US, t->judge_us);
 	/* One may be unlucky; when none of them says a word there is little doubt. */
 	since = earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
 	return later(since, t->judge_us);
@@ -204,7 +205,8 @@ broken_us(const struct tunnel *t)
 static uint64_t
 measure_us(const struct tunnel *t)
 {
-	return duty_busy(t) && t->writable ? t->pinged_us + heartbeat_us(t) : CLOCK_NEVER;
+	return duty_busy(t) && t->writable ? t->pinged_us + MEASURE_BEATS * heartbeat_us(t) :
+					     CLOCK_NEVER;
 }
 
 /* A direction has so long to get a stream again; a link that is only cut and mended stays up. */

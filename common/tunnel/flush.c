@@ -140,8 +140,8 @@ output_srtt_us(const struct tunnel *t)
 	return t->guard.srtt_us != 0 ? t->guard.srtt_us : t->srtt_us;
 }
 
-struct tunnel_stream *
-output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
+static struct tunnel_stream *
+choose(struct tunnel *t, uint32_t avoid_serial, bool together, uint64_t now_us)
 {
 	enum tunnel_dir dir = t->writes;
 	size_t avoid = SCHED_NONE, i;
@@ -149,9 +149,18 @@ output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
 	for (i = 0; avoid_serial != 0 && i < t->streams_n[dir]; i++)
 		if (t->streams[dir][i]->serial == avoid_serial)
 			avoid = i;
-	i = sched_choose(t->paths, t->streams_n[dir], avoid, sched_patience_us(output_srtt_us(t)),
-	    now_us);
+	i = sched_choose(t->paths, t->streams_n[dir],
+	    &(struct sched_ask){ .avoid = avoid,
+		.patience_us = sched_patience_us(output_srtt_us(t)),
+		.together = together,
+		.now_us = now_us });
 	return i == SCHED_NONE ? NULL : t->streams[dir][i];
+}
+
+struct tunnel_stream *
+output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
+{
+	return choose(t, avoid_serial, false, now_us);
 }
 
 bool
@@ -168,13 +177,13 @@ output_elsewhere(const struct tunnel *t, uint32_t serial)
 static size_t
 in_flight(const struct tunnel *t, uint64_t now_us)
 {
+	uint64_t patience_us = sched_patience_us(output_srtt_us(t));
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
-		uint64_t since_us = w->path.waiting_us;
 
-		if (since_us == CLOCK_NEVER || now_us - since_us <= SCHED_STALLED_US)
+		if (!sched_stalled(&w->path, patience_us, now_us))
 			n += w->queued_voice_n + w->sent_voice_n - w->acked_voice_n;
 	}
 	return n;
@@ -225,13 +234,16 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 
 	/* What is offered counts: else what was dropped would take its room along. */
 	t->rate.batches_n++;
+	if (now_us - t->voice_us > VOICE_PAUSE_US)
+		t->voice_since_us = now_us;
+	t->voice_us = now_us;
 	if (!b->numbered &&
 	    (!guard_admit(&t->guard, *flying, t->rate.batches_per_s, now_us) ||
 		!affordable(t, b, now_us))) {
 		drop(t, b, &t->stats.media_congested_dropped);
 		return;
 	}
-	s = output_choose(t, 0, now_us);
+	s = choose(t, 0, output_thin(t) && input_reported_level(t) == 0, now_us);
 	if (s == NULL) {
 		drop(t, b, &t->stats.media_down_dropped);
 		return;

@@ -32,6 +32,7 @@
 #define SEEN_N 65536      /* media numbers that are told from duplicates; a power of two */
 #define ACK_DELAY_US 20000ULL
 #define TOPS_N 16
+#define VOICE_PAUSE_US (100 * CLOCK_MS)
 #define ACK_TELLINGS 3
 #define DUTY_US (100 * CLOCK_MS) /* so late something slow may be, when it is not known better */
 #define ACK_EVERY_N 8            /* batches that want an acknowledgement, then it does not wait */
@@ -173,9 +174,11 @@ struct tunnel {
 	uint64_t group_us; /* when the first batch of `parity` left */
 	struct recent recent[2];
 	struct tunnel_rate rate;
+	uint64_t voice_us, voice_since_us; /* voice was last offered; without a pause since */
 	double tokens; /* bits that the cap of the bandwidth allows now */
 	uint64_t tokens_us;
-	uint8_t report; /* of the peer, how it hears us */
+	uint8_t report;    /* of the peer, how it hears us */
+	uint64_t lossy_us; /* when it last missed something; 0 = never */
 	struct guard guard;
 	struct reliable_tx tx;
 
@@ -258,7 +261,7 @@ void duty_run(struct tunnel *t, uint64_t now_us);
 uint64_t duty_due_us(const struct tunnel *t, uint64_t now_us);
 void duty_soon(struct tunnel *t, uint64_t due_us); /* something slow is due by then */
 uint64_t duty_retry_us(const struct tunnel *t);    /* how long a reliable frame waits */
-bool duty_stalled(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
+bool duty_dead(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
 bool duty_busy(const struct tunnel *t);
 void duty_busy_changed(struct tunnel *t, uint64_t now_us);
 
@@ -267,7 +270,8 @@ void demand_flow(struct tunnel *t, uint64_t now_us);
 unsigned demand_wanted(const struct tunnel *t, enum tunnel_dir dir);
 void demand_run(struct tunnel *t, uint64_t now_us);
 uint64_t demand_due_us(const struct tunnel *t, uint64_t now_us);
-void demand_failed(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
+void demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why why,
+    uint64_t now_us);
 uint64_t demand_jitter(struct tunnel *t, uint64_t v); /* v +- 10 % */
 
 #endif

@@ -289,6 +289,8 @@ on_header(struct tunnel *t, const struct frame_header *h, uint64_t now_us)
 		duty_busy_changed(t, now_us);
 	}
 	t->report = h->report;
+	if (input_reported_level(t) > 0)
+		t->lossy_us = now_us;
 	for (size_t i = 0; i < h->acks_n; i++) {
 		struct tunnel_stream *s = stream_find(t, t->writes, h->acks[i].serial);
 

@@ -151,7 +151,10 @@ batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t 
 	w->path.used_us = now_us;
 	if (wanting(b)) {
 		w->queued_wanting_n++;
-		w->queued_voice_n += voice(b);
+		if (voice(b)) {
+			w->queued_voice_n++;
+			w->path.voice_us = now_us;
+		}
 		if (w->path.waiting_us == CLOCK_NEVER)
 			w->path.waiting_us = now_us;
 		if (w->path.outstanding++ == 0)
@@ -384,7 +387,7 @@ tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size_t ca
 	if (!w->preamble_sent) {
 		frame_preamble_put(s->dir, s->serial, out);
 		used = FRAME_PREAMBLE_LEN;
-		w->preamble_sent = true;
+		w->preamble_sent = w->path.connected = true;
 	}
 	while ((b = STAILQ_FIRST(&w->queue)) != NULL && cap - used >= room_needed(b))
 		used += output_batch(t, s, out + used, now_us);

@@ -13,6 +13,7 @@
 
 #define RESEND_HOLD_US (8 * CLOCK_MS)
 #define RESEND_MAX_US (45 * CLOCK_MS) /* what comes again later than that is hardly in time */
+#define RESEND_KEEP_US (60 * CLOCK_S)
 #define DISTANT_US (40 * CLOCK_MS)
 #define GROUP_US (30 * CLOCK_MS)
 #define MANY_FRAMES_PER_S 9000 /* 200 calls, less a little */
@@ -41,7 +42,11 @@ redundancy_now(const struct tunnel *t, uint64_t now_us)
 {
 	unsigned level = input_reported_level(t);
 
-	if (level == 0 || !guard_spare(&t->guard, now_us) || capped(t))
+	/* What is repeated in time is not missed: the level alone would let go of it each time. */
+	if (level == 0 && (t->lossy_us == 0 || now_us - t->lossy_us > RESEND_KEEP_US ||
+			      resend_us(t) >= RESEND_MAX_US))
+		return TUNNEL_REDUNDANCY_NONE;
+	if (!guard_spare(&t->guard, now_us) || capped(t))
 		return TUNNEL_REDUNDANCY_NONE;
 	if (resend_us(t) < RESEND_MAX_US)
 		return TUNNEL_REDUNDANCY_RESEND;

@@ -4,11 +4,12 @@
 #include "base/clock.h"
 
 #define PATIENCE_BLIND_US (400 * CLOCK_MS)
+#define STALLED_US (100 * CLOCK_MS)
 #define CLEAN_MIN 4
 #define CLEAN_MAX 16
 #define THIN_MIN 2
 
-enum rank { RANK_IDLE, RANK_WAITING, RANK_OPENING, RANK_LATE, RANK_STALLED };
+enum rank { RANK_IDLE, RANK_WAITING, RANK_OPENING, RANK_LATE, RANK_UNCONNECTED, RANK_STALLED };
 
 uint64_t
 sched_patience_us(uint64_t srtt_us)
@@ -22,22 +23,34 @@ older(uint64_t since_us, uint64_t age_us, uint64_t now_us)
 	return since_us != CLOCK_NEVER && since_us + age_us < now_us;
 }
 
-static enum rank
-rank_of(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
+bool
+sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
 {
-	if (older(p->waiting_us, SCHED_STALLED_US, now_us))
+	return older(p->oldest_us, 2 * patience_us + STALLED_US, now_us);
+}
+
+static enum rank
+rank_of(const struct sched_path *p, const struct sched_ask *ask)
+{
+	if (!p->connected)
+		return RANK_UNCONNECTED;
+	if (sched_stalled(p, ask->patience_us, ask->now_us))
 		return RANK_STALLED;
 	if (p->heard_us == 0)
 		return RANK_OPENING;
-	if (p->outstanding == 0)
-		return RANK_IDLE;
-	return older(p->oldest_us, patience_us, now_us) ? RANK_LATE : RANK_WAITING;
+	if (older(p->oldest_us, ask->patience_us, ask->now_us))
+		return RANK_LATE;
+	return p->outstanding == 0 || ask->together ? RANK_IDLE : RANK_WAITING;
 }
 
 /* Of two paths of one rank. */
 static bool
-better(const struct sched_path *a, const struct sched_path *b, enum rank rank)
+better(const struct sched_path *a, const struct sched_path *b, enum rank rank, bool together)
 {
+	if (rank == RANK_UNCONNECTED)
+		return a->opened_us > b->opened_us;
+	if (rank == RANK_IDLE && together)
+		return a->voice_us > b->voice_us;
 	if (rank >= RANK_LATE && a->oldest_us != b->oldest_us)
 		return a->oldest_us > b->oldest_us;
 	if (a->outstanding != b->outstanding)
@@ -48,8 +61,7 @@ better(const struct sched_path *a, const struct sched_path *b, enum rank rank)
 }
 
 size_t
-sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t patience_us,
-    uint64_t now_us)
+sched_choose(struct sched_path *const *paths, size_t n, const struct sched_ask *ask)
 {
 	size_t best = SCHED_NONE;
 	enum rank best_rank = RANK_STALLED;
@@ -57,17 +69,17 @@ sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t p
 	for (size_t i = 0; i < n; i++) {
 		enum rank rank;
 
-		if (!paths[i]->open || i == avoid)
+		if (!paths[i]->open || i == ask->avoid)
 			continue;
-		rank = rank_of(paths[i], patience_us, now_us);
+		rank = rank_of(paths[i], ask);
 		if (best == SCHED_NONE || rank < best_rank ||
-		    (rank == best_rank && better(paths[i], paths[best], rank))) {
+		    (rank == best_rank && better(paths[i], paths[best], rank, ask->together))) {
 			best = i;
 			best_rank = rank;
 		}
 	}
-	if (best == SCHED_NONE && avoid < n && paths[avoid]->open)
-		best = avoid;
+	if (best == SCHED_NONE && ask->avoid < n && paths[ask->avoid]->open)
+		best = ask->avoid;
 	return best;
 }
 

@@ -15,31 +15,45 @@
  */
 struct sched_path {
 	bool open;           /* takes batches; false: being retired or aborted */
+	bool connected;      /* its bytes go somewhere: the HTTP layer has asked for some */
 	size_t outstanding;  /* batches given to it that want an acknowledgement; 0 = idle */
 	uint64_t oldest_us;  /* when the oldest of them was given; CLOCK_NEVER = there is none */
 	uint64_t waiting_us; /* since when for an acknowledgement; CLOCK_NEVER = none is due */
 	uint64_t heard_us;   /* when the peer last acknowledged something of it; 0 = never */
 	uint64_t used_us;    /* when it last took a batch; 0 = never */
+	uint64_t voice_us;   /* when it last took voice; 0 = never */
+	uint64_t opened_us;
 };
 
 #define SCHED_NONE SIZE_MAX
 
-/* A stream that waits so long without a word is stalled: better a new one beside it. */
-#define SCHED_STALLED_US 600000ULL
+/* A stream that waits so long without a word is dead for voice: better a new one beside it. */
+#define SCHED_DEAD_US 600000ULL
 
 /* An acknowledgement on time takes a round trip, and a little for both ends to turn it round. */
 uint64_t sched_patience_us(uint64_t srtt_us); /* 1.25 srtt + 15 ms; srtt 0 = not known: 400 ms */
 
+/* Nothing of what was given to the path came in a time in which everything should have: TCP repeats
+ * ever more seldom now. Twice the patience and 100 ms. */
+bool sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us);
+
+struct sched_ask {
+	size_t avoid;         /* an index that is taken only when there is no other; SCHED_NONE */
+	uint64_t patience_us; /* sched_patience_us */
+	bool together;        /* a thin flow on a clean line: one segment behind the other */
+	uint64_t now_us;
+};
+
 /*
  * The index of the path for the next batch, of paths[0..n). The best are idle: of these that which
  * most recently heard from the peer, when equal the one used longest ago. Then those with something
- * outstanding whose oldest is no older than patience_us, the fewest batches first. Then those that
- * never heard from the peer, which may not even be connected yet; then those out of patience, the
- * one first whose oldest is youngest; last those that are stalled. `avoid`, an index or SCHED_NONE,
- * is taken only when there is no other. SCHED_NONE when none is open.
+ * outstanding whose oldest is no older than the patience, the fewest batches first. Then those that
+ * never heard from the peer but are connected; then those out of patience, the one first whose oldest
+ * is youngest; then those that may not even be connected, the youngest first; last those that are
+ * stalled. `together` makes one of the first two, that which took voice last. SCHED_NONE when none is
+ * open.
  */
-size_t sched_choose(struct sched_path *const *paths, size_t n, size_t avoid, uint64_t patience_us,
-    uint64_t now_us);
+size_t sched_choose(struct sched_path *const *paths, size_t n, const struct sched_ask *ask);
 
 struct sched_flow {           /* what is sent in one direction */
 	double batches_per_s; /* everything that wants an acknowledgement */

@@ -20,6 +20,7 @@ static void
 writer_init(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
 	s->u.w.path.open = true;
+	s->u.w.path.opened_us = now_us;
 	paths_follow(t);
 	STAILQ_INIT(&s->u.w.queue);
 	s->u.w.path.waiting_us = s->u.w.path.oldest_us = CLOCK_NEVER;
@@ -119,6 +120,7 @@ stream_heard(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	if (s->phase == STREAM_OPENING) {
 		s->phase = STREAM_LIVE;
 		t->demand[s->dir].failures_n = 0;
+		t->demand[s->dir].next_open_us = 0;
 		t->changed = true;
 	}
 }
@@ -205,7 +207,7 @@ tunnel_stream_gone(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why wh
 	if (why == TUNNEL_WHY_MALFORMED)
 		t->stats.malformed++;
 	if (why != TUNNEL_WHY_ORDERLY) {
-		demand_failed(t, s, now_us);
+		demand_failed(t, s, why, now_us);
 		if (s->writes) {
 			reliable_tx_lost(&t->tx, s->serial);
 			repeat_acks(t, now_us);

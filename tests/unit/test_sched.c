@@ -22,6 +22,7 @@ set_up(void **state)
 	(void)state;
 	for (size_t i = 0; i < N; i++)
 		paths[i] = (struct sched_path){ .open = true,
+			.connected = true,
 			.oldest_us = CLOCK_NEVER,
 			.waiting_us = CLOCK_NEVER,
 			.heard_us = NOW - 100,
@@ -36,10 +37,18 @@ make_wait(size_t i, size_t batches, uint64_t since_us)
 	paths[i].waiting_us = paths[i].oldest_us = since_us;
 }
 
+static size_t
+choose(size_t n, size_t avoid, bool together)
+{
+	return sched_choose(list, n,
+	    &(struct sched_ask){
+		.avoid = avoid, .patience_us = PATIENCE, .together = together, .now_us = NOW });
+}
+
 static void
 assert_choice(size_t expected)
 {
-	assert_int_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), expected);
+	assert_int_equal(choose(N, SCHED_NONE, false), expected);
 }
 
 static void
@@ -107,25 +116,55 @@ one_that_is_still_opening_comes_after_all_that_work(void **state)
 		make_wait(i, 20, NOW - PATIENCE);
 	paths[1].heard_us = 0;
 	make_wait(1, 1, NOW);
-	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
+	assert_int_not_equal(choose(N, SCHED_NONE, false), 1);
 	make_wait(1, 0, CLOCK_NEVER);
-	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
+	assert_int_not_equal(choose(N, SCHED_NONE, false), 1);
 	paths[0].open = paths[2].open = paths[3].open = false;
 	assert_choice(1);
 }
 
 /* When all streams fell into a black hole, what opens in their place must be used to be heard. */
 static void
-one_that_is_late_or_stalled_comes_after_those_that_are_opening(void **state)
+one_that_is_late_comes_after_those_that_are_opening(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N; i++)
 		make_wait(i, 2, NOW - PATIENCE - 1);
 	paths[1].heard_us = 0;
-	make_wait(1, 20, NOW - SCHED_STALLED_US);
+	make_wait(1, 20, NOW);
 	assert_choice(1);
-	make_wait(1, 20, NOW - SCHED_STALLED_US - 1);
-	assert_int_not_equal(sched_choose(list, N, SCHED_NONE, PATIENCE, NOW), 1);
+}
+
+static void
+one_that_may_not_be_connected_comes_before_the_stalled_and_the_youngest_first(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		make_wait(i, 2, NOW - PATIENCE - 1);
+		paths[i].opened_us = i;
+	}
+	paths[1].connected = paths[2].connected = false;
+	paths[1].heard_us = paths[2].heard_us = 0;
+	assert_choice(0);
+	make_wait(0, 2, NOW - 2 * PATIENCE - 100 * CLOCK_MS);
+	make_wait(3, 2, NOW - 2 * PATIENCE - 100 * CLOCK_MS - 1);
+	assert_choice(0);
+	make_wait(0, 2, NOW - 2 * PATIENCE - 100 * CLOCK_MS - 1);
+	assert_choice(2);
+	assert_true(sched_stalled(&paths[0], PATIENCE, NOW));
+	assert_false(sched_stalled(&paths[1], PATIENCE, NOW));
+}
+
+/* TCP acknowledges two segments of one connection at a time, which saves bytes on a clean line. */
+static void
+a_thin_flow_on_a_clean_line_stays_on_the_stream_it_used_last(void **state)
+{
+	(void)state;
+	make_wait(2, 3, NOW - PATIENCE);
+	paths[2].voice_us = NOW - 1;
+	assert_int_equal(choose(N, SCHED_NONE, true), 2);
+	make_wait(2, 3, NOW - PATIENCE - 1);
+	assert_int_not_equal(choose(N, SCHED_NONE, true), 2);
 }
 
 static void
@@ -170,8 +209,8 @@ closed_ones_are_never_taken(void **state)
 	assert_choice(2);
 	paths[2].open = false;
 	assert_choice(SCHED_NONE);
-	assert_int_equal(sched_choose(list, N, 2, PATIENCE, NOW), SCHED_NONE);
-	assert_int_equal(sched_choose(list, 0, SCHED_NONE, PATIENCE, NOW), SCHED_NONE);
+	assert_int_equal(choose(N, 2, false), SCHED_NONE);
+	assert_int_equal(choose(0, SCHED_NONE, false), SCHED_NONE);
 }
 
 static void
@@ -181,9 +220,9 @@ the_avoided_one_is_taken_only_when_there_is_no_other(void **state)
 	for (size_t i = 0; i < N; i++)
 		if (i != 1)
 			make_wait(i, 5000 - i, 1);
-	assert_int_equal(sched_choose(list, N, 1, PATIENCE, NOW), 3);
+	assert_int_equal(choose(N, 1, false), 3);
 	paths[0].open = paths[2].open = paths[3].open = false;
-	assert_int_equal(sched_choose(list, N, 1, PATIENCE, NOW), 1);
+	assert_int_equal(choose(N, 1, false), 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
@@ -198,7 +237,9 @@ main(void)
 		TEST(with_none_idle_the_one_with_the_fewest_batches),
 		TEST(one_that_is_still_opening_comes_after_all_that_work),
 		TEST(one_out_of_patience_comes_after_all_that_are_in_time),
-		TEST(one_that_is_late_or_stalled_comes_after_those_that_are_opening),
+		TEST(one_that_is_late_comes_after_those_that_are_opening),
+		TEST(one_that_may_not_be_connected_comes_before_the_stalled_and_the_youngest_first),
+		TEST(a_thin_flow_on_a_clean_line_stays_on_the_stream_it_used_last),
 		TEST(patience_is_a_round_trip_and_some),
 		TEST(streams_follow_the_rate_the_round_trip_and_the_loss),
 		TEST(closed_ones_are_never_taken),

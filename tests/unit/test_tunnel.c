@@ -306,7 +306,7 @@ the_round_trip_is_measured_under_load_too(void **state)
 	l = link_up(&cfg);
 	tunnel_set_busy(l->end[LINK_CLIENT].t, true, l->now_us);
 	l->cfg.delay_us = 60 * CLOCK_MS;
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 40000; i++) {
 		link_send_media(l, LINK_CLIENT, 172);
 		link_send_media(l, LINK_SERVER, 172);
 		link_run(l, CLOCK_MS);

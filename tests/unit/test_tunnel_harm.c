@@ -190,13 +190,13 @@ a_black_hole_in_mid_call_is_left_before_the_dead_man_strikes(void **state)
 		link_send_media(l, LINK_SERVER, 172);
 		link_run(l, 20 * CLOCK_MS);
 	}
-	assert_in_range(l->now_us - since, 750 * CLOCK_MS, 1200 * CLOCK_MS);
+	assert_in_range(l->now_us - since, 150 * CLOCK_MS, 400 * CLOCK_MS);
 	assert_int_equal(l->end[LINK_CLIENT].state, TUNNEL_UP_STATE);
 	link_free(l);
 }
 
 static void
-one_black_hole_among_four_costs_at_most_one_voice_packet(void **state)
+one_black_hole_among_four_costs_no_more_voice_than_patience_lasts(void **state)
 {
 	struct link_cfg cfg;
 	struct lossy_link *l;
@@ -215,7 +215,8 @@ one_black_hole_among_four_costs_at_most_one_voice_packet(void **state)
 	}
 	link_run(l, CLOCK_S);
 	assert_true(link_settled(l));
-	assert_true(l->end[LINK_SERVER].media_got >= 500 - 2);
+	/* 1.25 round trips and 15 ms, in packets of 20 ms. */
+	assert_true(l->end[LINK_SERVER].media_got >= 500 - 6);
 	link_free(l);
 }
 
@@ -389,7 +390,7 @@ main(void)
 		cmocka_unit_test(a_cut_of_everything_in_mid_call_costs_a_round_trip_or_two),
 		cmocka_unit_test(a_peer_that_vanishes_is_noticed_within_5_s),
 		cmocka_unit_test(a_black_hole_in_mid_call_is_left_before_the_dead_man_strikes),
-		cmocka_unit_test(one_black_hole_among_four_costs_at_most_one_voice_packet),
+		cmocka_unit_test(one_black_hole_among_four_costs_no_more_voice_than_patience_lasts),
 		cmocka_unit_test(nothing_reliable_is_lost_when_all_streams_are_away_for_20_s),
 		cmocka_unit_test(a_frame_that_waits_for_32_s_breaks_the_session_once),
 		cmocka_unit_test(
