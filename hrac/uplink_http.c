@@ -2,8 +2,6 @@
 #include "hrac/uplink_http.h"
 
 #include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/tcp.h"
 #include "hrac/uplink_cause.h"
 #include "hrac/uplink_poll.h"
 #include "log/log.h"
@@ -24,8 +23,6 @@
 #define DOWNLOAD_BUFFER_LEN 32768
 #define CONNECT_TIMEOUT_MS 4000L
 #define EXCHANGE_TIMEOUT_MS 8000L
-#define NOTSENT_LOWAT 16384
-#define USER_TIMEOUT_MS 4000
 #define PUMP_MAX 4 /* buffers that a stream may send in a row before the others get their turn */
 
 enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN };
@@ -71,17 +68,13 @@ struct uplink_http {
 static int
 on_sockopt(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
 	struct uplink_request *r = arg;
 
 	(void)purpose;
 	/* For pump. Of several addresses tried at a time it may be the wrong one: then the pump finds
 	 * nothing to do, and libcurl's own timer does it. */
 	r->fd = fd;
-	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+	tcp_for_stream(fd);
 	return CURL_SOCKOPT_OK;
 }
 

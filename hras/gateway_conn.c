@@ -2,16 +2,13 @@
 #include "hras/gateway_conn.h"
 
 #include <event2/event.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/tcp.h"
 #include "hras/gateway.h"
-
-#define NOTSENT_LOWAT 16384
-#define USER_TIMEOUT_MS 4000
 
 void
 gateway_conn_shut(struct gateway_conn *c)
@@ -97,16 +94,12 @@ on_expires(evutil_socket_t fd, short what, void *arg)
 struct gateway_conn *
 gateway_conn_new(struct gateway_conns *all, int fd, const struct sockaddr *peer)
 {
-	int lowat = NOTSENT_LOWAT, user_timeout_ms = USER_TIMEOUT_MS, on = 1;
 	struct gateway_conn *c = mem_zalloc(sizeof(*c));
 
 	c->all = all;
 	c->fd = fd;
 	addr_from_sockaddr(peer, &c->peer);
-	/* Each only betters the delay or the time to notice a loss: a refusal is no failure. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+	tcp_for_stream(fd);
 	all->opened++;
 	add_pending(c);
 	return c;

@@ -9,5 +9,6 @@ libbase_a_SOURCES = \
 	common/base/heard.c common/base/heard.h \
 	common/base/mem.c common/base/mem.h \
 	common/base/metric.h \
+	common/base/tcp.c common/base/tcp.h \
 	common/base/timers.c common/base/timers.h \
 	common/base/turn.c common/base/turn.h

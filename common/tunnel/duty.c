@@ -85,9 +85,14 @@ heartbeat_us(const struct tunnel *t)
 static uint64_t
 beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
+	uint64_t us = heartbeat_us(t);
+
 	if (!s->writes || !stream_usable(s))
 		return CLOCK_NEVER;
-	return s->u.w.written_us + heartbeat_us(t);
+	/* While voice flows a stream that rests need not say so often that it is there. */
+	if (duty_busy(t) && s->u.w.written_us < t->voice_us)
+		us *= 2;
+	return s->u.w.written_us + us;
 }
 
 /* Since when the peer owes us a sign on this stream; CLOCK_NEVER = it does not. */

@@ -175,7 +175,7 @@ struct tunnel {
 	struct recent recent[2];
 	struct tunnel_rate rate;
 	uint64_t voice_us, voice_since_us; /* voice was last offered; without a pause since */
-	double tokens; /* bits that the cap of the bandwidth allows now */
+	double tokens;                     /* bits that the cap of the bandwidth allows now */
 	uint64_t tokens_us;
 	uint8_t report;    /* of the peer, how it hears us */
 	uint64_t lossy_us; /* when it last missed something; 0 = never */

@@ -43,8 +43,9 @@ redundancy_now(const struct tunnel *t, uint64_t now_us)
 	unsigned level = input_reported_level(t);
 
 	/* What is repeated in time is not missed: the level alone would let go of it each time. */
-	if (level == 0 && (t->lossy_us == 0 || now_us - t->lossy_us > RESEND_KEEP_US ||
-			      resend_us(t) >= RESEND_MAX_US))
+	if (level == 0 &&
+	    (t->lossy_us == 0 || now_us - t->lossy_us > RESEND_KEEP_US ||
+		resend_us(t) >= RESEND_MAX_US))
 		return TUNNEL_REDUNDANCY_NONE;
 	if (!guard_spare(&t->guard, now_us) || capped(t))
 		return TUNNEL_REDUNDANCY_NONE;

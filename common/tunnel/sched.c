@@ -95,7 +95,7 @@ sched_streams(const struct sched_flow *flow, unsigned max)
 	double n = 1.2 * flow->batches_per_s * (double)(flow->srtt_us + 20 * CLOCK_MS) / CLOCK_S;
 
 	if (flow->level == 0) {
-		n = n / 4 > CLEAN_MAX ? CLEAN_MAX : n / 4;
+		n = n / 8 > CLEAN_MAX ? CLEAN_MAX : n / 8;
 		n = flow->thin ? THIN_MIN : at_least(n, CLEAN_MIN);
 	}
 	n = at_least(n + 0.999, flow->thin ? THIN_MIN : CLEAN_MIN);

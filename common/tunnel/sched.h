@@ -64,7 +64,7 @@ struct sched_flow {           /* what is sent in one direction */
 
 /*
  * How many streams the flow should have, 1 .. max. With losses so many that an idle one is nearly
- * always there, 1.2 x batches x (srtt + 20 ms); a quarter of it on a clean line, for acknowledgements
+ * always there, 1.2 x batches x (srtt + 20 ms); an eighth of it on a clean line, for acknowledgements
  * of TCP then come together and a stream that is suddenly cut is only one of a few.
  */
 unsigned sched_streams(const struct sched_flow *flow, unsigned max);

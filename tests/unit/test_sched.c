@@ -190,7 +190,7 @@ streams_follow_the_rate_the_round_trip_and_the_loss(void **state)
 	assert_in_range(sched_streams(&flow, 64), 50, 54);
 	assert_int_equal(sched_streams(&flow, 40), 40);
 	flow.level = 0;
-	assert_in_range(sched_streams(&flow, 64), 12, 14);
+	assert_in_range(sched_streams(&flow, 64), 6, 8);
 	flow.batches_per_s = 5000;
 	assert_int_equal(sched_streams(&flow, 64), 16);
 	flow.batches_per_s = 10;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/tcp.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44 /* since Linux 6.15 */
+#endif
+
+void
+tcp_for_stream(int fd)
+{
+	static const struct {
+		int name, value;
+	} options[] = {
+		{ TCP_NODELAY, 1 },
+		{ TCP_NOTSENT_LOWAT, 16384 },
+		{ TCP_USER_TIMEOUT, 4000 /* ms */ },
+		{ TCP_QUICKACK, 0 },
+		{ TCP_RTO_MAX_MS, 1000 },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		(void)setsockopt(fd, IPPROTO_TCP, options[i].name, &options[i].value,
+		    sizeof(options[i].value));
+}

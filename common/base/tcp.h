@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef VOFW_BASE_TCP_H
+#define VOFW_BASE_TCP_H
+
+/*
+ * The options of a TCP socket that carries a stream of the tunnel, on either end: what is written
+ * leaves at once, little waits unsent in the kernel, and a peer that is gone is noticed.
+ *
+ * A stream flows in one direction, and by default Linux answers each of its segments with an
+ * acknowledgement of its own, since the other direction says nothing. That is 52 bytes for a packet
+ * of voice. Delayed acknowledgements take every second segment together; the tunnel has its own,
+ * which do not wait. Where the kernel can, what it repeats it repeats at least each second: after a
+ * black-out the default leaves a connection silent for as long again.
+ *
+ * Each only betters the delay, the bytes or the time to notice a loss: a refusal is no failure, and
+ * is not told. May be called before connect.
+ */
+void tcp_for_stream(int fd);
+
+#endif
