@@ -177,6 +177,7 @@ batches_and_frames_are_as_told(void **state)
 	assert_batch("batch-ping", "3");
 	assert_batch("batch-pong", "4");
 	assert_batch("batch-reliable", "2");
+	assert_batch("batch-want", "2");
 	assert_batch("batch-fragments", "22");
 	assert_batch("batch-retire", "2");
 	assert_batch("batch-end", "5");
