@@ -20,8 +20,8 @@ struct event_base;
  * waking us. Runs on the event base's thread, which alone may sleep.
  */
 #define WATCH_BUSY 10000
-#define WATCH_RATE_PER_US 125 /* a gap of 1 us for each so many packets a second */
-#define WATCH_GAP_MIN_US 80
+#define WATCH_RATE_PER_US 180 /* a gap of 1 us for each so many packets a second */
+#define WATCH_GAP_MIN_US 60
 #define WATCH_GAP_MAX_US 500
 
 struct media_watch;

@@ -258,7 +258,7 @@ gap_grows_with_the_load_within_its_bounds(void **state)
 		assert_in_range(gap_us, last_us, WATCH_GAP_MAX_US);
 		last_us = gap_us;
 	}
-	assert_int_equal(media_watch_choose(0, 25000), 200);
+	assert_int_equal(media_watch_choose(0, 36000), 200);
 	assert_int_equal(media_watch_choose(0, UINT64_MAX), WATCH_GAP_MAX_US);
 }
 
@@ -266,10 +266,10 @@ static void
 rate_that_sways_leaves_the_gap(void **state)
 {
 	(void)state;
-	assert_int_equal(media_watch_choose(200, 22000), 200);
-	assert_int_equal(media_watch_choose(200, 30000), 200);
-	assert_int_equal(media_watch_choose(200, 50000), 400);
-	assert_int_equal(media_watch_choose(400, 25000), 200);
+	assert_int_equal(media_watch_choose(200, 31000), 200);
+	assert_int_equal(media_watch_choose(200, 44000), 200);
+	assert_int_equal(media_watch_choose(200, 72000), 400);
+	assert_int_equal(media_watch_choose(400, 36000), 200);
 }
 
 int
