@@ -36,7 +36,7 @@ struct uplink_config {      /* all strings are copied */
 	const char *proxy_password; /* NULL = none */
 	const char *ca;             /* PEM file that alone is trusted; NULL = the system's store */
 	unsigned
-	    connections_max; /* streams a direction while busy; 1..128; 0 = the tunnel's default */
+	    connections_max; /* streams a direction while busy; 1..250; 0 = the tunnel's default */
 	uint64_t rotate_bytes;     /* 0 = never */
 	uint32_t rotate_age_s;     /* 0 = never */
 	uint32_t media_max_age_ms; /* 0 = the tunnel's default */

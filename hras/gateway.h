@@ -39,7 +39,7 @@ struct gateway_config {                         /* all is copied */
 	const char *certificate;   /* PEM text, the chain; NULL = plain HTTP */
 	const char *key;           /* PEM text; with certificate */
 	uint32_t grace_s;          /* an agent away this long is gone; 0 = 30 */
-	unsigned connections_max;  /* streams a direction that an agent is asked for; 0 = 64 */
+	unsigned connections_max;  /* streams a direction that an agent is asked for; 0 = 192 */
 	uint32_t media_max_age_ms; /* 0 = the tunnel's default */
 	uint64_t rotate_bytes;     /* of the streams down; 0 = never */
 	uint32_t rotate_age_s;     /* 0 = never */

@@ -53,7 +53,7 @@ struct config_hrac {
 		char *proxy_user;            /* NULL = none */
 		char *proxy_password;        /* NULL = none */
 		char *ca;                    /* PEM file, NULL = the system's store */
-		unsigned connections_max;    /* pairs while calls are up; 64, 1..128 */
+		unsigned connections_max;    /* pairs while calls are up; 192, 1..250 */
 		uint64_t rotate_bytes;       /* a GET or POST lives for so many; 64 MiB, 0 = ever */
 		uint32_t rotate_age_s;       /* ... and for so long; 600, 0 = ever */
 		uint32_t bandwidth_max_kbit; /* of IP traffic each way; 0 = no cap */

@@ -173,20 +173,31 @@ output_elsewhere(const struct tunnel *t, uint32_t serial)
 	return false;
 }
 
-/* Batches of voice that are not acknowledged. What is on stalled streams is lost already. */
+/*
+ * Batches of voice that are not acknowledged. What is on stalled streams is lost already; and when
+ * only some streams are out of patience, these have lost a segment, and it is no queue that holds them.
+ */
 static size_t
 in_flight(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t patience_us = sched_patience_us(output_srtt_us(t));
-	size_t n = 0;
+	size_t n = 0, late_n = 0, waiting = 0, late = 0;
 
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
+		size_t voice_n = w->queued_voice_n + w->sent_voice_n - w->acked_voice_n;
 
-		if (!sched_stalled(&w->path, patience_us, now_us))
-			n += w->queued_voice_n + w->sent_voice_n - w->acked_voice_n;
+		if (voice_n == 0 || sched_stalled(&w->path, patience_us, now_us))
+			continue;
+		if (sched_late(&w->path, patience_us, now_us)) {
+			late++;
+			late_n += voice_n;
+		} else {
+			waiting++;
+			n += voice_n;
+		}
 	}
-	return n;
+	return late < waiting ? n : n + late_n;
 }
 
 /* -- Handing over -- */

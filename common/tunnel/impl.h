@@ -24,7 +24,7 @@
  * streams the client wants, and which it lets go).
  */
 
-#define STREAMS_MAX 160   /* a direction: 128 and some of their replacements */
+#define STREAMS_MAX 320   /* a direction: 250 and some of their replacements */
 #define BATCHES_MAX 4096  /* made and not yet given out */
 #define POOL_MAX 512      /* of them kept for use when they are free */
 #define SWEEP_US 20000ULL /* between two searches for voice that is too old */

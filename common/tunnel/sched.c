@@ -24,6 +24,12 @@ older(uint64_t since_us, uint64_t age_us, uint64_t now_us)
 }
 
 bool
+sched_late(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
+{
+	return older(p->oldest_us, patience_us, now_us);
+}
+
+bool
 sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
 {
 	return older(p->oldest_us, 2 * patience_us + STALLED_US, now_us);
@@ -38,7 +44,7 @@ rank_of(const struct sched_path *p, const struct sched_ask *ask)
 		return RANK_STALLED;
 	if (p->heard_us == 0)
 		return RANK_OPENING;
-	if (older(p->oldest_us, ask->patience_us, ask->now_us))
+	if (sched_late(p, ask->patience_us, ask->now_us))
 		return RANK_LATE;
 	return p->outstanding == 0 || ask->together ? RANK_IDLE : RANK_WAITING;
 }

@@ -33,6 +33,9 @@ struct sched_path {
 /* An acknowledgement on time takes a round trip, and a little for both ends to turn it round. */
 uint64_t sched_patience_us(uint64_t srtt_us); /* 1.25 srtt + 15 ms; srtt 0 = not known: 400 ms */
 
+/* The oldest batch that was given to the path has waited for longer than the patience. */
+bool sched_late(const struct sched_path *p, uint64_t patience_us, uint64_t now_us);
+
 /* Nothing of what was given to the path came in a time in which everything should have: TCP repeats
  * ever more seldom now. Twice the patience and 100 ms. */
 bool sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us);

@@ -14,7 +14,7 @@ tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg)
 {
 	*cfg = (struct tunnel_cfg){
 		.role = role,
-		.connections_max = 64,
+		.connections_max = 192,
 		.media_max_age_us = 150 * CLOCK_MS,
 		.rotate_bytes = 64ULL << 20,
 		.rotate_age_us = 600 * CLOCK_S,

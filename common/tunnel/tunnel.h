@@ -48,7 +48,7 @@ enum tunnel_why {
 
 struct tunnel_cfg {
 	enum tunnel_role role;
-	unsigned connections_max;   /* streams a direction while busy; 1..128 */
+	unsigned connections_max;   /* streams a direction while busy; 1..250 */
 	uint64_t media_max_age_us;  /* 150 000 */
 	uint64_t rotate_bytes;      /* 0 = never */
 	uint64_t rotate_age_us;     /* 0 = never */

@@ -155,7 +155,7 @@ least_hrac_loads_with_the_defaults_of_the_rest(void **state)
 	assert_null(c->tunnel.proxy_user);
 	assert_null(c->tunnel.proxy_password);
 	assert_null(c->tunnel.ca);
-	assert_int_equal(c->tunnel.connections_max, 64);
+	assert_int_equal(c->tunnel.connections_max, 192);
 	assert_int_equal(c->tunnel.rotate_bytes, 64 << 20);
 	assert_int_equal(c->tunnel.rotate_age_s, 600);
 	assert_int_equal(c->tunnel.bandwidth_max_kbit, 0);
@@ -217,7 +217,7 @@ every_hrac_option_is_read(void **state)
 	    good_hrac("/* all of it */ log_level = debug // bare words do\n"
 		      "tunnel { url = https://hras.example.com:8443/voice/ agent = 'a.b-c_9'\n"
 		      "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
-		      "proxy_user = u proxy_password = \"\" ca = /dev/null connections_max = 128\n"
+		      "proxy_user = u proxy_password = \"\" ca = /dev/null connections_max = 250\n"
 		      "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
 		      "sip { listen = UDP:[2001:db8::2] }\n"
 		      "media { address = 2001:db8::2 ports = 6000-6001 max_age = 2s }\n");
@@ -232,7 +232,7 @@ every_hrac_option_is_read(void **state)
 	assert_string_equal(c->tunnel.proxy_user, "u");
 	assert_string_equal(c->tunnel.proxy_password, "");
 	assert_string_equal(c->tunnel.ca, "/dev/null");
-	assert_int_equal(c->tunnel.connections_max, 128);
+	assert_int_equal(c->tunnel.connections_max, 250);
 	assert_true(c->tunnel.rotate_bytes == 3ULL << 30);
 	assert_int_equal(c->tunnel.rotate_age_s, 7200);
 	assert_int_equal(c->tunnel.bandwidth_max_kbit, 1000000);
@@ -373,8 +373,8 @@ wrong_values_of_hrac_are_told_with_their_line(void **state)
 		    "proxy_user is not" },
 		{ 2, "agent = a ca = \"/no/such.pem\"", 0, "No such file or directory" },
 		{ 2, "agent = a connections_max = 0", 0,
-		    "too small; expected a number from 1 to 128" },
-		{ 2, "agent = a connections_max = 129", 0, "too large" },
+		    "too small; expected a number from 1 to 250" },
+		{ 2, "agent = a connections_max = 251", 0, "too large" },
 		{ 2, "agent = a connections_max = -1", 0, "it is not a number" },
 		{ 2, "agent = a connections_max = 4x", 0, "it is not a number" },
 		{ 2, "agent = a connections_max = 99999999999999999999", 0, "too large" },
