@@ -18,7 +18,8 @@
 #define HUNG_US CLOCK_S                /* one that opens for so long is no hope any more */
 #define CEILING_US (30 * CLOCK_S)
 #define SHRINK_US (20 * CLOCK_S)
-#define BLIND 4 /* streams, while nothing is known of the flow */
+#define BEHIND_SHARE 0.1 /* of the batches of voice */
+#define BLIND 4          /* streams, while nothing is known of the flow */
 
 /* While all streams stall: a fresh one so often, at first and after a while. */
 #define BLACK_US (100 * CLOCK_MS) /* beyond a round trip */
@@ -114,17 +115,31 @@ set_wanted(struct tunnel *t, unsigned n, uint64_t now_us)
 		(void)reliable_tx_push(&t->tx, KIND_WANT, &payload, sizeof(payload), now_us);
 }
 
+/* Much voice went behind unacknowledged data: cuts hold up more streams than single losses do. */
+static unsigned
+more(const struct tunnel *t, unsigned wanted)
+{
+	unsigned n = wanted + wanted / 4 + 1;
+
+	return n < t->cfg.connections_max ? n : t->cfg.connections_max;
+}
+
 /* More at once, fewer only after a while: what loses once will lose again. */
 void
 demand_flow(struct tunnel *t, uint64_t now_us)
 {
 	struct tunnel_demand *d = &t->demand[t->writes];
-	struct sched_flow flow = { t->rate.batches_per_s, output_thin(t), output_srtt_us(t),
-		input_reported_level(t) };
+	bool congested = guard_congested(&t->guard, now_us);
+	/* More streams do not carry more than the line does. */
+	uint64_t rtt_us = congested ? guard_min_us(&t->guard) : output_srtt_us(t);
+	struct sched_flow flow = { t->rate.batches_per_s, output_thin(t), rtt_us,
+		output_level(t, now_us) };
 	unsigned n = sched_streams(&flow, t->cfg.connections_max);
 
 	if (d->wanted == 0)
 		d->wanted = BLIND;
+	if (flow.level > 0 && !congested && t->rate.behind_share > BEHIND_SHARE)
+		n = more(t, d->wanted);
 	if (n > d->wanted + d->wanted / 8)
 		set_wanted(t, n, now_us);
 	else if (n >= d->wanted - d->wanted / 4)

@@ -15,6 +15,8 @@
 #define RETRY_MIN_US (60 * CLOCK_MS)
 #define LINGER_US (30 * CLOCK_S)
 #define SUSPECT_BEATS 3
+#define CROWD_N 4
+#define CROWD_MAX 4
 #define MEASURE_BEATS 2
 #define STANDSTILL_US (500 * CLOCK_MS) /* a tick so late: this machine slept, not the peer */
 #define CATCH_UP_US CLOCK_S            /* then what came meanwhile is read first */
@@ -82,17 +84,26 @@ heartbeat_us(const struct tunnel *t)
 	return t->cfg.role == TUNNEL_SERVER ? us + us / 8 : us;
 }
 
+/*
+ * While voice flows a stream that rests need not say so often that it is there, and the less the more
+ * of them there are: that the line is there the others say.
+ */
+static unsigned
+crowd(const struct tunnel *t, enum tunnel_dir dir)
+{
+	size_t n = t->streams_n[dir] / CROWD_N;
+
+	return n < 2 ? 2 : n < CROWD_MAX ? (unsigned)n : CROWD_MAX;
+}
+
 static uint64_t
 beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
-	uint64_t us = heartbeat_us(t);
-
 	if (!s->writes || !stream_usable(s))
 		return CLOCK_NEVER;
-	/* While voice flows a stream that rests need not say so often that it is there. */
 	if (duty_busy(t) && s->u.w.written_us < t->voice_us)
-		us *= 2;
-	return s->u.w.written_us + us;
+		return s->u.w.written_us + heartbeat_us(t) * crowd(t, s->dir);
+	return s->u.w.written_us + heartbeat_us(t);
 }
 
 /* Since when the peer owes us a sign on this stream; CLOCK_NEVER = it does not. */
@@ -144,7 +155,8 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 	if (s->writes)
 		return later(since + SCHED_DEAD_US, t->judge_us);
 	/* One may be unlucky; when none of them says a word there is little doubt. */
-	since = earlier(since + SUSPECT_BEATS * beat, all_since + beat + beat / 2 + 2 * t->srtt_us);
+	since = earlier(since + SUSPECT_BEATS * crowd(t, s->dir) * beat,
+	    all_since + beat + beat / 2 + 2 * t->srtt_us);
 	return later(since, t->judge_us);
 }
 

@@ -56,7 +56,8 @@ rate_follow(struct tunnel *t, uint64_t now_us)
 	r->bits_per_s = (double)(wire_bytes(t) - r->bytes) * 8 * CLOCK_S / (double)span_us;
 	r->batches_per_s = mean_rate(r->batches_per_s, r->batches_n, span_us);
 	r->frames_per_s = mean_rate(r->frames_per_s, r->frames_n, span_us);
-	r->batches_n = r->frames_n = 0;
+	r->behind_share = (double)r->behind_n / (r->batches_n == 0 ? 1 : r->batches_n);
+	r->batches_n = r->frames_n = r->behind_n = 0;
 	r->bytes = wire_bytes(t);
 	r->since_us = now_us;
 	demand_flow(t, now_us);
@@ -157,6 +158,16 @@ choose(struct tunnel *t, uint32_t avoid_serial, bool together, uint64_t now_us)
 	return i == SCHED_NONE ? NULL : t->streams[dir][i];
 }
 
+unsigned
+output_level(const struct tunnel *t, uint64_t now_us)
+{
+	unsigned level = input_reported_level(t);
+
+	if (level == 0 && output_thin(t) && t->held_us != 0 && now_us - t->held_us < HELD_FOR_US)
+		return 1;
+	return level;
+}
+
 struct tunnel_stream *
 output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us)
 {
@@ -254,7 +265,7 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 		drop(t, b, &t->stats.media_congested_dropped);
 		return;
 	}
-	s = choose(t, 0, output_thin(t) && input_reported_level(t) == 0, now_us);
+	s = choose(t, 0, output_thin(t) && output_level(t, now_us) == 0, now_us);
 	if (s == NULL) {
 		drop(t, b, &t->stats.media_down_dropped);
 		return;
@@ -262,6 +273,7 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 	number(t, b);
 	redundancy_fill(t, b, now_us);
 	++*flying;
+	t->rate.behind_n += s->u.w.path.outstanding > 0;
 	batch_give(t, s, b, now_us);
 	redundancy_given(t, b, now_us);
 }

@@ -33,6 +33,8 @@
 #define ACK_DELAY_US 20000ULL
 #define TOPS_N 16
 #define VOICE_PAUSE_US (100 * CLOCK_MS)
+#define HELD_US (25 * CLOCK_MS)
+#define HELD_FOR_US (10 * CLOCK_S)
 #define ACK_TELLINGS 3
 #define DUTY_US (100 * CLOCK_MS) /* so late something slow may be, when it is not known better */
 #define ACK_EVERY_N 8            /* batches that want an acknowledgement, then it does not wait */
@@ -121,9 +123,10 @@ struct tunnel_stream {
 	} u;
 };
 
-struct tunnel_rate {       /* of what is to go by streams */
-	uint64_t since_us; /* of the counts */
-	unsigned batches_n, frames_n;
+struct tunnel_rate {                            /* of what is to go by streams */
+	uint64_t since_us;                      /* of the counts */
+	unsigned batches_n, frames_n, behind_n; /* behind: given to a stream that was not idle */
+	double behind_share;
 	uint64_t bytes; /* of stats.bytes_sent at since_us, and what TCP and IP add to it */
 	double batches_per_s, frames_per_s, bits_per_s; /* 0 = not known yet */
 };
@@ -179,6 +182,7 @@ struct tunnel {
 	uint64_t tokens_us;
 	uint8_t report;    /* of the peer, how it hears us */
 	uint64_t lossy_us; /* when it last missed something; 0 = never */
+	uint64_t held_us;  /* when a segment was last held up by one before it; 0 = never */
 	struct guard guard;
 	struct reliable_tx tx;
 
@@ -236,7 +240,8 @@ void output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us); /*
 /* flush.c */
 void output_flush(struct tunnel *t, uint64_t now_us);
 struct tunnel_stream *output_choose(struct tunnel *t, uint32_t avoid_serial, uint64_t now_us);
-bool output_thin(const struct tunnel *t); /* one or two calls */
+bool output_thin(const struct tunnel *t);                       /* one or two calls */
+unsigned output_level(const struct tunnel *t, uint64_t now_us); /* of loss, on the way out */
 uint64_t output_srtt_us(const struct tunnel *t);
 uint64_t output_due_us(const struct tunnel *t); /* when the next flush has something to do */
 bool output_elsewhere(const struct tunnel *t, uint32_t serial); /* another stream than that */

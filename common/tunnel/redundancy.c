@@ -40,7 +40,7 @@ capped(const struct tunnel *t)
 enum tunnel_redundancy
 redundancy_now(const struct tunnel *t, uint64_t now_us)
 {
-	unsigned level = input_reported_level(t);
+	unsigned level = output_level(t, now_us);
 
 	/* What is repeated in time is not missed: the level alone would let go of it each time. */
 	if (level == 0 &&
