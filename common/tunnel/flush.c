@@ -253,6 +253,7 @@ static void
 hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 {
 	struct tunnel_stream *s;
+	bool fresh; /* not saved from a stream that is gone */
 
 	/* What is offered counts: else what was dropped would take its room along. */
 	t->rate.batches_n++;
@@ -270,12 +271,15 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 		drop(t, b, &t->stats.media_down_dropped);
 		return;
 	}
+	fresh = !b->numbered;
 	number(t, b);
-	redundancy_fill(t, b, now_us);
+	if (fresh)
+		redundancy_fill(t, b, now_us);
 	++*flying;
 	t->rate.behind_n += s->u.w.path.outstanding > 0;
 	batch_give(t, s, b, now_us);
-	redundancy_given(t, b, now_us);
+	if (fresh)
+		redundancy_given(t, b, now_us);
 }
 
 static void

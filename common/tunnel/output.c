@@ -213,6 +213,15 @@ lossy(const struct tunnel *t)
 	return input_reported_level(t) > 0;
 }
 
+static bool
+told_here(const struct frame_header *h, uint32_t serial)
+{
+	for (size_t i = 0; i < h->acks_n; i++)
+		if (h->acks[i].serial == serial)
+			return true;
+	return false;
+}
+
 /* Adds the readers that `owing` tells, in turn when there are many; false: there was no room. */
 static bool
 collect(struct tunnel *t, struct frame_header *h, bool repeated)
@@ -225,7 +234,7 @@ collect(struct tunnel *t, struct frame_header *h, bool repeated)
 		struct stream_reader *r = &s->u.r;
 		bool news = r->batches_n != r->told_n;
 
-		if (repeated ? news || r->tellings_n == 0 : !news)
+		if (repeated ? news || r->tellings_n == 0 || told_here(h, s->serial) : !news)
 			continue;
 		if (h->acks_n == FRAME_ACKS_MAX) {
 			t->ack_turn = (t->ack_turn + i) % n;
