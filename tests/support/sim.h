@@ -47,14 +47,16 @@ typedef void (*sim_media_fn)(void *arg, int side, uint32_t channel, const uint8_
 
 /* What an observer of the bodies is told; borrowed until return. */
 struct sim_hooks {
-	/* The writer of a stream gave these bytes to its connection: whole batches. */
+	/* The writer of a stream gave these bytes to its connection: whole batches. `unsent` bytes
+	 * wait there for the window: then the batches may have waited before. */
 	void (*on_write)(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data,
-	    size_t n);
+	    size_t n, size_t unsent);
 	/* Its reader is about to get these, cut anywhere. */
 	void (*on_read)(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data,
 	    size_t n);
-	/* Its writer knows that it is over. */
+	/* Its writer knows that it is over; then, both ends do. */
 	void (*on_gone)(void *arg, enum tunnel_dir dir, uint32_t serial);
+	void (*on_over)(void *arg, enum tunnel_dir dir, uint32_t serial);
 };
 
 struct sim {

@@ -7,7 +7,7 @@
 
 #define REQUEST_LEN 350
 #define RESPONSE_LEN 200
-#define CHUNK_LEN 7
+#define CHUNK_LEN(n) ((n) < 0x10 ? 5u : (n) < 0x100 ? 6u : 7u)
 #define TLS_RECORD_LEN 22
 #define SYN_LEN 60
 #define SYN_RETRY_US CLOCK_S
@@ -82,8 +82,11 @@ on_gone(void *obj, uint64_t side, uint64_t why)
 		p->sim->hooks->on_gone(p->sim->hooks_arg, p->dir, p->serial);
 	p->s[side] = NULL;
 	e->touched = true;
-	if (p->gone[0] && p->gone[1])
-		forget(p);
+	if (!p->gone[0] || !p->gone[1])
+		return;
+	if (p->sim->hooks != NULL)
+		p->sim->hooks->on_over(p->sim->hooks_arg, p->dir, p->serial);
+	forget(p);
 }
 
 static void
@@ -135,7 +138,7 @@ pump(struct sim_stream *p)
 {
 	int side = writer_of(p);
 	struct sim_end *e = &p->sim->end[side];
-	size_t overhead = CHUNK_LEN + (p->sim->cfg.tls ? TLS_RECORD_LEN : 0);
+	size_t tls = p->sim->cfg.tls ? TLS_RECORD_LEN : 0;
 	uint8_t out[16384];
 
 	while (p->s[side] != NULL && body_of(p) != NULL && p->ready && !p->ended &&
@@ -147,9 +150,10 @@ pump(struct sim_stream *p)
 		p->ended = n == TUNNEL_OUTPUT_END;
 		if (n > 0 && p->sim->hooks != NULL)
 			p->sim->hooks->on_write(p->sim->hooks_arg, p->dir, p->serial, out,
-			    (size_t)n);
+			    (size_t)n, sim_tcp_unsent(body_of(p)));
 		if (n != 0)
-			sim_tcp_write(body_of(p), out, n > 0 ? (size_t)n : 0, overhead, p->ended);
+			sim_tcp_write(body_of(p), out, n > 0 ? (size_t)n : 0, CHUNK_LEN(n) + tls,
+			    p->ended);
 	}
 }
 
@@ -383,8 +387,10 @@ void
 sim_cut_all(struct sim *s)
 {
 	for (struct sim_stream *p = s->streams; p != NULL; p = p->next) {
-		for (int side = 0; side < 2; side++)
+		for (int side = 0; side < 2 && p->accepted; side++)
 			learn(p, side, TUNNEL_WHY_CUT,
 			    sim_now_us(s) + sim_random(&s->clock, 100 * CLOCK_MS));
+		if (!p->accepted)
+			learn(p, SIM_CLIENT, TUNNEL_WHY_CUT, 0);
 	}
 }

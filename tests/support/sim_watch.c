@@ -10,7 +10,7 @@
 #include "tests/support/sim_stream.h"
 #include "tunnel/frame.h"
 
-#define VOICE_N 256 /* batches of voice of one stream that can be outstanding; a power of two */
+#define VOICE_N 2048 /* batches of voice of one stream that can be outstanding; a power of two */
 
 struct watched {
 	LIST_ENTRY(watched) next;
@@ -72,7 +72,7 @@ judge(struct sim_watch *w, struct watch_dir *d)
 }
 
 static void
-wrote_voice(struct sim_watch *w, struct watch_dir *d, struct watched *p)
+wrote_voice(struct sim_watch *w, struct watch_dir *d, struct watched *p, size_t unsent)
 {
 	d->facts.batches++;
 	d->facts.unproven += p->acked_n == 0;
@@ -83,14 +83,18 @@ wrote_voice(struct sim_watch *w, struct watch_dir *d, struct watched *p)
 	if (idle(p))
 		return;
 	d->facts.behind++;
+	/* Before the connection stands, or while it is full, a batch is written long after the choice. */
+	if (p->acked_n == 0 || unsent > 0)
+		return;
 	d->behind_us = sim_now_us(w->sim);
 	d->behind_n++;
 }
 
 static void
-wrote_batch(struct sim_watch *w, struct watch_dir *d, struct watched *p, struct wire_read *body)
+wrote_batch(struct sim_watch *w, struct watch_dir *d, struct watched *p, struct wire_read *body,
+    size_t unsent)
 {
-	bool voice = false, wanting = false;
+	bool voice = false, wanting = false, any = false, ping = false;
 	struct frame f;
 
 	p->sent_n++;
@@ -99,17 +103,22 @@ wrote_batch(struct sim_watch *w, struct watch_dir *d, struct watched *p, struct 
 		d->facts.repeats += f.type == FRAME_REPEAT;
 		d->facts.sums += f.type == FRAME_PARITY;
 		voice |= f.type == FRAME_MEDIA;
+		ping |= f.type == FRAME_PING;
+		any = true;
 		wanting |= f.type != FRAME_PONG && f.type != FRAME_END && f.type != FRAME_EXTENSION;
 		p->ended |= f.type == FRAME_END;
 	}
+	d->facts.bare += !any;
+	d->facts.pings += ping;
 	if (voice)
-		wrote_voice(w, d, p);
+		wrote_voice(w, d, p, unsent);
 	if (wanting)
 		p->wanting_n = p->sent_n;
 }
 
 static void
-on_write(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data, size_t n)
+on_write(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data, size_t n,
+    size_t unsent)
 {
 	struct sim_watch *w = arg;
 	struct watch_dir *d = &w->dir[dir];
@@ -128,7 +137,7 @@ on_write(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data, s
 		len = FRAME_PREAMBLE_LEN;
 		if (p->preamble_written) {
 			must(frame_batch_get(data + used, n - used, &h, &body, &len) == 0);
-			wrote_batch(w, d, p, &body);
+			wrote_batch(w, d, p, &body, unsent);
 		}
 		p->preamble_written = true;
 	}
@@ -180,7 +189,7 @@ on_read(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data, si
 	struct sim_watch *w = arg;
 	struct watched *p = find(w, dir, serial);
 
-	/* The writer may have given it up before. */
+	/* Before its first batch it is not known. */
 	while (p != NULL && n > 0) {
 		size_t room = sizeof(p->have) - p->have_len, take = n < room ? n : room;
 
@@ -202,6 +211,19 @@ on_gone(void *arg, enum tunnel_dir dir, uint32_t serial)
 	if (p == NULL)
 		return;
 	w->dir[dir].facts.in_flight -= (unsigned)(p->voice_to - p->voice_from);
+	p->voice_from = p->voice_to;
+	/* What is on its way may still be read, acknowledgements of others with it. */
+	p->ended = true;
+}
+
+static void
+on_over(void *arg, enum tunnel_dir dir, uint32_t serial)
+{
+	struct watched *p = find(arg, dir, serial);
+
+	if (p == NULL)
+		return;
+	on_gone(arg, dir, serial);
 	LIST_REMOVE(p, next);
 	mem_free(p);
 }
@@ -209,7 +231,7 @@ on_gone(void *arg, enum tunnel_dir dir, uint32_t serial)
 struct sim_watch *
 sim_watch_new(struct sim *s)
 {
-	static const struct sim_hooks hooks = { on_write, on_read, on_gone };
+	static const struct sim_hooks hooks = { on_write, on_read, on_gone, on_over };
 	struct sim_watch *w = mem_zalloc(sizeof(*w));
 
 	w->sim = s;

@@ -19,6 +19,8 @@ struct sim_watch;
 struct sim_watch_way {
 	uint64_t batches;              /* with voice in them */
 	uint64_t media, repeats, sums; /* frames */
+	uint64_t bare;                 /* batches without any frame: acknowledgements */
+	uint64_t pings;                /* batches with a question */
 	uint64_t behind;      /* batches of voice that went where something was outstanding ... */
 	uint64_t behind_idle; /* ... though a proven stream was idle; the rule says none */
 	unsigned in_flight;   /* batches of voice that were written and not acknowledged */
