@@ -8,8 +8,18 @@
 #define CLEAN_MIN 4
 #define CLEAN_MAX 16
 #define THIN_MIN 2
+#define THIN_SHARE 0.6 /* of the streams: pairs go together */
+#define PAIR_US (30 * CLOCK_MS)
 
-enum rank { RANK_IDLE, RANK_WAITING, RANK_OPENING, RANK_LATE, RANK_UNCONNECTED, RANK_STALLED };
+enum rank {
+	RANK_HALF,
+	RANK_IDLE,
+	RANK_WAITING,
+	RANK_OPENING,
+	RANK_LATE,
+	RANK_UNCONNECTED,
+	RANK_STALLED
+};
 
 uint64_t
 sched_patience_us(uint64_t srtt_us)
@@ -35,6 +45,12 @@ sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us)
 	return older(p->oldest_us, 2 * patience_us + STALLED_US, now_us);
 }
 
+bool
+sched_half(const struct sched_path *p, uint64_t now_us)
+{
+	return p->half && now_us - p->voice_us <= PAIR_US;
+}
+
 static enum rank
 rank_of(const struct sched_path *p, const struct sched_ask *ask)
 {
@@ -46,17 +62,17 @@ rank_of(const struct sched_path *p, const struct sched_ask *ask)
 		return RANK_OPENING;
 	if (sched_late(p, ask->patience_us, ask->now_us))
 		return RANK_LATE;
-	return p->outstanding == 0 || ask->together ? RANK_IDLE : RANK_WAITING;
+	if (ask->together && sched_half(p, ask->now_us))
+		return RANK_HALF;
+	return p->outstanding == 0 ? RANK_IDLE : RANK_WAITING;
 }
 
 /* Of two paths of one rank. */
 static bool
-better(const struct sched_path *a, const struct sched_path *b, enum rank rank, bool together)
+better(const struct sched_path *a, const struct sched_path *b, enum rank rank)
 {
 	if (rank == RANK_UNCONNECTED)
 		return a->opened_us > b->opened_us;
-	if (rank == RANK_IDLE && together)
-		return a->voice_us > b->voice_us;
 	if (rank >= RANK_LATE && a->oldest_us != b->oldest_us)
 		return a->oldest_us > b->oldest_us;
 	if (a->outstanding != b->outstanding)
@@ -79,7 +95,7 @@ sched_choose(struct sched_path *const *paths, size_t n, const struct sched_ask *
 			continue;
 		rank = rank_of(paths[i], ask);
 		if (best == SCHED_NONE || rank < best_rank ||
-		    (rank == best_rank && better(paths[i], paths[best], rank, ask->together))) {
+		    (rank == best_rank && better(paths[i], paths[best], rank))) {
 			best = i;
 			best_rank = rank;
 		}
@@ -98,11 +114,12 @@ at_least(double v, double min)
 unsigned
 sched_streams(const struct sched_flow *flow, unsigned max)
 {
-	double n = 1.2 * flow->batches_per_s * (double)(flow->srtt_us + 20 * CLOCK_MS) / CLOCK_S;
+	double all = 1.2 * flow->batches_per_s * (double)(flow->srtt_us + 20 * CLOCK_MS) / CLOCK_S;
+	double n = all;
 
 	if (flow->level == 0) {
 		n = n / 8 > CLEAN_MAX ? CLEAN_MAX : n / 8;
-		n = flow->thin ? THIN_MIN : at_least(n, CLEAN_MIN);
+		n = flow->thin ? all * THIN_SHARE : at_least(n, CLEAN_MIN);
 	}
 	n = at_least(n + 0.999, flow->thin ? THIN_MIN : CLEAN_MIN);
 	return n < max ? (unsigned)n : max;

@@ -22,6 +22,7 @@ struct sched_path {
 	uint64_t heard_us;   /* when the peer last acknowledged something of it; 0 = never */
 	uint64_t used_us;    /* when it last took a batch; 0 = never */
 	uint64_t voice_us;   /* when it last took voice; 0 = never */
+	bool half;           /* that was the first batch of a pair */
 	uint64_t opened_us;
 };
 
@@ -40,10 +41,16 @@ bool sched_late(const struct sched_path *p, uint64_t patience_us, uint64_t now_u
  * ever more seldom now. Twice the patience and 100 ms. */
 bool sched_stalled(const struct sched_path *p, uint64_t patience_us, uint64_t now_us);
 
+/*
+ * The path waits for the second batch of a pair: it took the first one a moment ago. Two segments are
+ * one acknowledgement of TCP. More than two would hide a loss: what comes in order shows no gap.
+ */
+bool sched_half(const struct sched_path *p, uint64_t now_us);
+
 struct sched_ask {
 	size_t avoid;         /* an index that is taken only when there is no other; SCHED_NONE */
 	uint64_t patience_us; /* sched_patience_us */
-	bool together;        /* a thin flow on a clean line: one segment behind the other */
+	bool together;        /* a thin flow on a clean line: in pairs, see sched_half */
 	uint64_t now_us;
 };
 
@@ -53,8 +60,8 @@ struct sched_ask {
  * outstanding whose oldest is no older than the patience, the fewest batches first. Then those that
  * never heard from the peer but are connected; then those out of patience, the one first whose oldest
  * is youngest; then those that may not even be connected, the youngest first; last those that are
- * stalled. `together` makes one of the first two, that which took voice last. SCHED_NONE when none is
- * open.
+ * stalled. With `together` those that wait for the second batch of a pair go before all. SCHED_NONE when
+ * none is open.
  */
 size_t sched_choose(struct sched_path *const *paths, size_t n, const struct sched_ask *ask);
 

@@ -157,13 +157,30 @@ one_that_may_not_be_connected_comes_before_the_stalled_and_the_youngest_first(vo
 
 /* TCP acknowledges two segments of one connection at a time, which saves bytes on a clean line. */
 static void
-a_thin_flow_on_a_clean_line_stays_on_the_stream_it_used_last(void **state)
+a_thin_flow_on_a_clean_line_goes_in_pairs(void **state)
 {
 	(void)state;
-	make_wait(2, 3, NOW - PATIENCE);
-	paths[2].voice_us = NOW - 1;
+	make_wait(2, 1, NOW - 20 * CLOCK_MS);
+	paths[2].voice_us = NOW - 20 * CLOCK_MS;
+	paths[2].half = true;
 	assert_int_equal(choose(N, SCHED_NONE, true), 2);
-	make_wait(2, 3, NOW - PATIENCE - 1);
+	/* Only then, only in time, and only if the first one may still be on its way. */
+	assert_int_not_equal(choose(N, SCHED_NONE, false), 2);
+	paths[2].voice_us = NOW - 31 * CLOCK_MS;
+	assert_int_not_equal(choose(N, SCHED_NONE, true), 2);
+	paths[2].voice_us = NOW - 20 * CLOCK_MS;
+	make_wait(2, 1, NOW - PATIENCE - 1);
+	assert_int_not_equal(choose(N, SCHED_NONE, true), 2);
+}
+
+/* A loss shows itself by what comes on other streams. */
+static void
+no_third_one_goes_with_a_pair(void **state)
+{
+	(void)state;
+	make_wait(2, 2, NOW - 30 * CLOCK_MS);
+	paths[2].voice_us = NOW - 10 * CLOCK_MS;
+	paths[2].half = false;
 	assert_int_not_equal(choose(N, SCHED_NONE, true), 2);
 }
 
@@ -197,6 +214,8 @@ streams_follow_the_rate_the_round_trip_and_the_loss(void **state)
 	assert_int_equal(sched_streams(&flow, 64), 4);
 	flow.thin = true;
 	assert_int_equal(sched_streams(&flow, 64), 2);
+	flow.batches_per_s = 50;
+	assert_in_range(sched_streams(&flow, 64), 6, 8);
 	assert_int_equal(sched_streams(&flow, 1), 1);
 }
 
@@ -239,7 +258,8 @@ main(void)
 		TEST(one_out_of_patience_comes_after_all_that_are_in_time),
 		TEST(one_that_is_late_comes_after_those_that_are_opening),
 		TEST(one_that_may_not_be_connected_comes_before_the_stalled_and_the_youngest_first),
-		TEST(a_thin_flow_on_a_clean_line_stays_on_the_stream_it_used_last),
+		TEST(a_thin_flow_on_a_clean_line_goes_in_pairs),
+		TEST(no_third_one_goes_with_a_pair),
 		TEST(patience_is_a_round_trip_and_some),
 		TEST(streams_follow_the_rate_the_round_trip_and_the_loss),
 		TEST(closed_ones_are_never_taken),
