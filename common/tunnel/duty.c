@@ -62,7 +62,7 @@ duty_busy_changed(struct tunnel *t, uint64_t now_us)
 		return;
 	if (is) {
 		/* What was learnt of the line in another call may be of another line. */
-		guard_init(&t->guard, now_us);
+		guard_init(&t->guard, t->srtt_us, now_us);
 		t->demand[TUNNEL_UP].wanted = t->demand[TUNNEL_DOWN].wanted = 0;
 	}
 	t->busy_since_us = is ? now_us : CLOCK_NEVER;

@@ -6,6 +6,8 @@
 /* From the frames to the streams: frames are gathered into batches, and batches given to streams. */
 
 #define GATHER_US (5 * CLOCK_MS) /* so long a frame waits for company */
+#define GATHER_FULL_US (8 * CLOCK_MS)
+#define GATHER_THIN_US (21 * CLOCK_MS)
 #define WIRE_EXTRA 70 /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
 #define RATE_US (250 * CLOCK_MS)
 #define RATE_OLD_US (2 * CLOCK_S)
@@ -112,13 +114,20 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 	return 0;
 }
 
-/* When the batch that is gathered leaves. */
+/*
+ * When the batch that is gathered leaves. On a line that is full a segment more costs more than the
+ * wait: then a thin flow waits for its next frame, and the others for a full batch.
+ */
 static uint64_t
 gathered_us(const struct tunnel *t)
 {
+	bool thin = output_thin(t);
+
 	if (t->gathering == NULL)
 		return CLOCK_NEVER;
-	return output_thin(t) ? 0 : t->gathering->made_us + GATHER_US;
+	if (!guard_spare(&t->guard, t->gathering->made_us))
+		return t->gathering->made_us + (thin ? GATHER_THIN_US : GATHER_FULL_US);
+	return thin ? 0 : t->gathering->made_us + GATHER_US;
 }
 
 uint64_t
@@ -185,30 +194,29 @@ output_elsewhere(const struct tunnel *t, uint32_t serial)
 }
 
 /*
- * Batches of voice that are not acknowledged. What is on stalled streams is lost already; and when
- * only some streams are out of patience, these have lost a segment, and it is no queue that holds them.
+ * Batches of voice that may still wait in the line: a line keeps their order, so what went out before
+ * one that has come is lost, and only its repetition is on its way.
  */
 static size_t
 in_flight(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t patience_us = sched_patience_us(output_srtt_us(t));
-	size_t n = 0, late_n = 0, waiting = 0, late = 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
-		size_t voice_n = w->queued_voice_n + w->sent_voice_n - w->acked_voice_n;
+		uint64_t voice_n = w->sent_voice_n;
 
-		if (voice_n == 0 || sched_stalled(&w->path, patience_us, now_us))
+		if (sched_stalled(&w->path, patience_us, now_us))
 			continue;
-		if (sched_late(&w->path, patience_us, now_us)) {
-			late++;
-			late_n += voice_n;
-		} else {
-			waiting++;
-			n += voice_n;
-		}
+		n += w->queued_voice_n;
+		for (uint64_t k = w->sent_n; k > w->acked_n && w->sent_n - k < MARKS_N - 1 &&
+		     w->marks[k % MARKS_N].wanting_us > guard_newest_us(&t->guard);
+		     k--)
+			voice_n = w->marks[(k - 1) % MARKS_N].voice_n;
+		n += w->sent_voice_n - (voice_n > w->acked_voice_n ? voice_n : w->acked_voice_n);
 	}
-	return late < waiting ? n : n + late_n;
+	return n;
 }
 
 /* -- Handing over -- */

@@ -153,6 +153,7 @@ batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t 
 		w->queued_wanting_n++;
 		if (voice(b)) {
 			w->queued_voice_n++;
+			w->path.half = !sched_half(&w->path, now_us);
 			w->path.voice_us = now_us;
 		}
 		if (w->path.waiting_us == CLOCK_NEVER)
@@ -195,9 +196,11 @@ output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint
 		t->held_us = now_us;
 	w->acked_n = batches_n;
 	if (w->sent_n - batches_n < MARKS_N && m->wanting_n > w->acked_wanting_n) {
+		bool alone = m->wanting_n == w->acked_wanting_n + 1;
+
 		w->acked_wanting_n = m->wanting_n;
 		w->acked_voice_n = m->voice_n;
-		guard_sample(&t->guard, now_us - m->wanting_us, now_us);
+		guard_sample(&t->guard, now_us - m->wanting_us, alone, now_us);
 	}
 	w->path.waiting_us = now_us;
 	w->path.heard_us = now_us;
