@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "tests/support/alone.h"
+
+/* What a hostile peer or an unlucky network can do to one end of a tunnel. */
+
+/* A stream as a client would write it, given to the server in pieces of `piece` bytes. */
+static int
+feed(const uint8_t *bytes, size_t n, size_t piece, unsigned *media_n)
+{
+	struct alone a;
+	int err = 0;
+
+	alone_new(&a);
+	for (size_t done = 0; done < n && err == 0; done += piece) {
+		size_t take = n - done < piece ? n - done : piece;
+		uint8_t *copy = mem_dup(bytes + done, take);
+
+		err = tunnel_input(a.t, a.up, copy, take, 2);
+		mem_free(copy);
+	}
+	*media_n = a.media_n;
+	tunnel_free(a.t);
+	return err;
+}
+
+static const uint8_t sample[] = {
+	0x56, 0x46, 1, 0, 0, 0, 0, 2,                               /* preamble: UP, serial 2 */
+	0, 10, 0x04, 0, 0, 7, 1, 4, 3, 'a', 'b', 'c',               /* media 7 on channel 3 */
+	0, 4, 0x00, 0x40, 1, 'x',                                   /* an extension */
+	0, 19, 0x04, 0, 0, 8, 1, 4, 3, 'a', 'b', 'c', 1, 5, 3, 'd', /* media 8 and 9 ... */
+	'e', 'f', 'g', 0x41, 0,                                     /* ... and an extension */
+	0, 10, 0x04, 0, 0, 7, 1, 4, 3, 'a', 'b', 'c',               /* media 7 once more */
+	0, 3, 0x00, 5, 0,                                           /* END */
+};
+
+static void
+input_is_the_same_however_it_is_cut(void **state)
+{
+	unsigned media_n;
+
+	(void)state;
+	for (size_t piece = 1; piece <= sizeof(sample); piece++) {
+		assert_int_equal(feed(sample, sizeof(sample), piece, &media_n), 0);
+		assert_int_equal(media_n, 3);
+	}
+}
+
+static void
+input_that_is_no_stream_is_malformed(void **state)
+{
+	static const struct {
+		const char *why;
+		size_t at;
+		uint8_t byte;
+	} cases[] = {
+		{ "magic", 0, 0x57 },
+		{ "version", 2, 2 },
+		{ "direction", 3, 1 },
+		{ "serial", 7, 1 },
+		{ "length 0", 9, 0 },
+		{ "length beyond the maximum", 8, 0x08 },
+		{ "unknown flag", 10, 0x14 },
+		{ "media without a base", 10, 0x00 },
+		{ "frame longer than its batch", 15, 5 },
+		{ "unknown frame", 14, 0x3f },
+		{ "frame type 0", 14, 0 },
+	};
+	uint8_t bytes[sizeof(sample) + 3];
+	unsigned media_n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memcpy(bytes, sample, sizeof(sample));
+		bytes[cases[i].at] = cases[i].byte;
+		for (size_t piece = 1; piece < 40; piece += 6)
+			if (feed(bytes, sizeof(sample), piece, &media_n) != ERR_MALFORMED)
+				fail_msg("%s passed in pieces of %zu", cases[i].why, piece);
+	}
+	/* Nothing follows an END. */
+	memcpy(bytes, sample, sizeof(sample));
+	memcpy(bytes + sizeof(sample), "\0\1\0", 3);
+	assert_int_equal(feed(bytes, sizeof(sample), 7, &media_n), 0);
+	assert_int_equal(feed(bytes, sizeof(bytes), 7, &media_n), ERR_MALFORMED);
+}
+
+static void
+acknowledging_what_was_never_sent_is_malformed(void **state)
+{
+	static const uint8_t preamble[] = { 0x56, 0x46, 1, 0, 0, 0, 0, 2 };
+	static const struct {
+		uint8_t bytes[8];
+		size_t n;
+	} cases[] = {
+		{ { 0, 4, 0x01, 1, 1, 2 }, 6 }, /* two batches of stream 1, which had one */
+		{ { 0, 2, 0x02, 2 }, 4 },       /* waits for reliable frame 2 */
+		{ { 0, 2, 0x02, 0 }, 4 },       /* ... 0 */
+		{ { 0, 2, 0x01, 0 }, 4 },       /* no acknowledgements in the list of them */
+		{ { 0, 2, 0x01, 9 }, 4 },       /* more of them than there may be */
+	};
+	static const uint8_t good[] = { 0, 5, 0x03, 1, 1, 1, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t out[4096];
+		struct alone a;
+
+		alone_new(&a);
+		assert_true(tunnel_output(a.t, a.down, out, sizeof(out), 1) > 0);
+		assert_int_equal(tunnel_input(a.t, a.up, preamble, sizeof(preamble), 2), 0);
+		assert_int_equal(tunnel_input(a.t, a.up, good, sizeof(good), 2), 0);
+		assert_int_equal(tunnel_input(a.t, a.up, cases[i].bytes, cases[i].n, 2),
+		    ERR_MALFORMED);
+		tunnel_free(a.t);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(input_is_the_same_however_it_is_cut),
+		cmocka_unit_test(input_that_is_no_stream_is_malformed),
+		cmocka_unit_test(acknowledging_what_was_never_sent_is_malformed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
