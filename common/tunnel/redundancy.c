@@ -97,8 +97,10 @@ redundancy_fill(struct tunnel *t, struct batch *b, uint64_t now_us)
 	enum tunnel_redundancy now = redundancy_now(t, now_us);
 	struct recent before[2];
 
-	if (!output_thin(t) || b->again)
+	if (!output_thin(t)) {
+		t->recent[0].media_n = t->recent[1].media_n = 0;
 		return;
+	}
 	memcpy(before, t->recent, sizeof(before));
 	remember(t, b);
 	if (now == TUNNEL_REDUNDANCY_REPEAT_1 || now == TUNNEL_REDUNDANCY_REPEAT_2)
@@ -173,8 +175,6 @@ redundancy_given(struct tunnel *t, const struct batch *b, uint64_t now_us)
 {
 	enum tunnel_redundancy now = redundancy_now(t, now_us);
 
-	if (b->again)
-		return;
 	if (now == TUNNEL_REDUNDANCY_PARITY_1 || now == TUNNEL_REDUNDANCY_PARITY_2)
 		add_to_group(t, b, now == TUNNEL_REDUNDANCY_PARITY_1 ? 1 : 2, now_us);
 	else if (t->parity.batches_n > 0)

@@ -124,6 +124,48 @@ acknowledging_what_was_never_sent_is_malformed(void **state)
 	}
 }
 
+/* The round trip is 80 ms, and the peer reports: with losses and one call each frame comes twice. */
+static uint64_t
+reported(struct alone *a, uint8_t report)
+{
+	const struct frame_header h = {
+		.report = report, .acks_n = 1, .acks = { { .serial = 1, .batches_n = 1 } }
+	};
+	const uint64_t now = CLOCK_S + 80 * CLOCK_MS;
+	struct alone_batch b[8];
+
+	alone_written(a, a->down, CLOCK_S, b, 8);
+	alone_hear_preamble(a, a->up, 2);
+	assert_int_equal(alone_hear(a, a->up, &h, "", 0, now), 0);
+	return now;
+}
+
+static void
+voice_saved_from_a_lost_stream_is_not_its_own_repetition(void **state)
+{
+	struct tunnel_stream *second;
+	struct alone_batch b[8];
+	struct alone a;
+	uint64_t now;
+
+	(void)state;
+	alone_new(&a);
+	now = reported(&a, 1);
+	alone_send_voice(&a, 1, now);
+	assert_int_equal(alone_written(&a, a.down, now, b, 8), 1);
+	now += 20 * CLOCK_MS;
+	second = alone_accepted(&a, TUNNEL_DOWN, 3);
+	alone_send_voice(&a, 1, now);
+	tunnel_stream_gone(a.t, a.down, TUNNEL_WHY_CUT, now);
+	tunnel_flush(a.t, now);
+	/* A repetition of number - 0 would be malformed, and cost this stream, too. */
+	assert_int_equal(alone_written(&a, second, now, b, 8), 2);
+	assert_int_equal(b[1].h.media_base, 1);
+	assert_int_equal(b[1].media_n, 1);
+	assert_int_equal(b[1].repeats_n, 1);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -131,6 +173,7 @@ main(void)
 		cmocka_unit_test(input_is_the_same_however_it_is_cut),
 		cmocka_unit_test(input_that_is_no_stream_is_malformed),
 		cmocka_unit_test(acknowledging_what_was_never_sent_is_malformed),
+		cmocka_unit_test(voice_saved_from_a_lost_stream_is_not_its_own_repetition),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
