@@ -41,6 +41,7 @@
 #define KIND_RESERVED 0xf0       /* reliable frames of the tunnel's own, from here on */
 #define KIND_RETIRE 0xf0         /* client to server: let this DOWN stream end in order */
 #define REPORT_LEVEL 3           /* bits of a header's report */
+#define LEVEL_MAX 2              /* of loss; what is above counts as this */
 #define REPORT_RUNS (1 << 2)
 #define REPORT_CONGESTED (1 << 3)
 #define REPORT_REDUNDANCY_SHIFT 4
@@ -197,7 +198,8 @@ struct tunnel {
 	} tops[TOPS_N];
 	struct meter *meter;
 	struct recover *recover;
-	uint8_t *seen; /* a bit for each of the SEEN_N numbers below media_top */
+	uint64_t summed_us; /* when a sum came last; 0 = never */
+	uint8_t *seen;      /* a bit for each of the SEEN_N numbers below media_top */
 
 	/* What is to be told to the peer. */
 	uint64_t ack_us;    /* by then; CLOCK_NEVER = nothing */

@@ -10,6 +10,7 @@
 #define HALF (FRAME_MEDIA_MASK / 2 + 1)
 #define RTT_MAX_US (60 * CLOCK_S)
 #define STALE_US (150 * CLOCK_MS)
+#define SUMS_LAST_US (5 * CLOCK_S) /* so long after the last one more are expected */
 #define SAMPLE_OLD_US (10 * CLOCK_S)
 
 /* -- Media -- */
@@ -118,13 +119,29 @@ on_repeat(struct tunnel *t, const struct frame_header *h, uint32_t base, const s
 	return 0;
 }
 
+/* Whether a body is a row of frames with so many of media. */
+static bool
+is_whole(struct wire_read body, size_t media_n)
+{
+	struct frame f;
+	size_t n = 0;
+	int err;
+
+	while ((err = frame_next(&body, &f)) == 0)
+		n += f.type == FRAME_MEDIA;
+	return err == ERR_NOT_FOUND && n == media_n;
+}
+
 /* Its bytes were chosen by the peer like those of any other batch. */
 static void
-on_rebuilt(struct tunnel *t, uint32_t number, const uint8_t *body, size_t len, uint64_t now_us)
+on_rebuilt(struct tunnel *t, uint32_t number, size_t media_n, struct wire_read r, uint64_t now_us)
 {
-	struct wire_read r = wire_reader(body, len);
 	struct frame f;
 
+	if (!is_whole(r, media_n)) {
+		t->stats.malformed++;
+		return;
+	}
 	while (frame_next(&r, &f) == 0)
 		if (f.type == FRAME_MEDIA) {
 			deliver_media(t, number, &f, true, now_us);
@@ -140,7 +157,7 @@ rebuild(struct tunnel *t, uint64_t now_us)
 	uint32_t base;
 
 	while (recover_next(t->recover, &base, &media_n, &body, &len) == 0)
-		on_rebuilt(t, base, body, len, now_us);
+		on_rebuilt(t, base, media_n, wire_reader(body, len), now_us);
 }
 
 unsigned
@@ -244,7 +261,9 @@ on_ping(struct tunnel *t, const struct frame *f, uint64_t now_us)
 unsigned
 input_reported_level(const struct tunnel *t)
 {
-	return t->report & REPORT_LEVEL;
+	unsigned level = t->report & REPORT_LEVEL;
+
+	return level < LEVEL_MAX ? level : LEVEL_MAX;
 }
 
 /* -- Batches -- */
@@ -271,6 +290,7 @@ on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, uint
 		t->changed = true;
 		return 0;
 	case FRAME_PARITY:
+		t->summed_us = now_us;
 		recover_parity(t->recover, &f->parity);
 		return 0;
 	case FRAME_REPEAT:
@@ -329,7 +349,11 @@ on_voice(struct tunnel *t, uint32_t base, size_t media_n, const struct wire_read
 {
 	meter_batch(t->meter, base, media_n, now_us);
 	note_top(t, now_us);
-	recover_expect(t->recover, meter_level(t->meter, now_us) > 0);
+	t->stats.media_missed = meter_missed(t->meter);
+	/* Sums that come are of use without a miss, too; without either their memory is given back. */
+	recover_expect(t->recover,
+	    meter_level(t->meter, now_us) > 0 ||
+		(t->summed_us != 0 && now_us - t->summed_us < SUMS_LAST_US));
 	recover_batch(t->recover, base, media_n, body->p, body->left);
 }
 

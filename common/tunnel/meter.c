@@ -364,6 +364,12 @@ meter_loss(struct meter *m, uint64_t now_us)
 	return m->loss;
 }
 
+uint64_t
+meter_missed(const struct meter *m)
+{
+	return m->missed;
+}
+
 void
 meter_facts(struct meter *m, uint64_t now_us, struct meter_facts *out)
 {

@@ -47,6 +47,9 @@ bool meter_runs(struct meter *m, uint64_t now_us);
 /* The share of the frames of the last 3 s that was missed, 0..1; 0 without frames. */
 double meter_loss(struct meter *m, uint64_t now_us);
 
+/* The frames missed so far, as far as that is settled. */
+uint64_t meter_missed(const struct meter *m);
+
 struct meter_facts {
 	uint64_t frames;      /* that were sent, as far as can be told: the numbers that went by */
 	uint64_t missed;      /* frames of them */

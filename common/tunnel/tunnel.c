@@ -206,7 +206,7 @@ tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out)
 	*out = (struct tunnel_line){ .srtt_us = output_srtt_us(t),
 		.min_rtt_us = guard_min_us(&t->guard),
 		.guarded = !guard_spare(&t->guard, now_us) };
-	out->way[t->writes] = (struct tunnel_way){ .level = t->report & REPORT_LEVEL,
+	out->way[t->writes] = (struct tunnel_way){ .level = input_reported_level(t),
 		.runs = t->report & REPORT_RUNS,
 		.congested = guard_congested(&t->guard, now_us),
 		.redundancy = redundancy_now(t, now_us) };

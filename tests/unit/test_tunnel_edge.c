@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "tests/support/alone.h"
+#include "tunnel/parity.h"
 
 /* What a hostile peer or an unlucky network can do to one end of a tunnel. */
 
@@ -166,6 +167,110 @@ voice_saved_from_a_lost_stream_is_not_its_own_repetition(void **state)
 	tunnel_free(a.t);
 }
 
+static void
+a_level_of_loss_that_there_is_not_counts_as_the_highest(void **state)
+{
+	struct tunnel_line line;
+	struct alone a;
+	uint64_t now;
+
+	(void)state;
+	alone_new(&a);
+	now = reported(&a, 0x73);
+	tunnel_line(a.t, now, &line);
+	assert_int_equal(line.way[TUNNEL_DOWN].level, 2);
+	assert_int_equal(line.way[TUNNEL_UP].redundancy, TUNNEL_REDUNDANCY_NONE);
+	tunnel_free(a.t);
+}
+
+/* A sum over the batches 0 and 1 with one media frame each; the second never comes. */
+static int
+hear_sum(struct alone *a, const char *second, size_t n, uint64_t now)
+{
+	uint8_t body[FRAME_BODY_MAX];
+	struct wire_write w = wire_writer(body, sizeof(body));
+	struct parity_sum sum;
+	struct frame f;
+
+	parity_start(&sum, 1);
+	assert_int_equal(parity_add(&sum, 0, 1, (const uint8_t *)ALONE_MEDIA,
+			     sizeof(ALONE_MEDIA) - 1),
+	    0);
+	assert_int_equal(parity_add(&sum, 1, 1, (const uint8_t *)second, n), 0);
+	parity_frame(&sum, 0, &f);
+	frame_put(&w, &f);
+	return alone_hear(a, a->up, &(struct frame_header){ 0 }, (char *)body, w.used, now);
+}
+
+static void
+what_was_rebuilt_and_is_no_row_of_frames_is_thrown_away_whole_and_counted(void **state)
+{
+	static const struct {
+		const char *body;
+		size_t n;
+		unsigned media_n, malformed;
+	} cases[] = {
+		{ ALONE_MEDIA, 4, 1, 0 }, { ALONE_MEDIA "\x41\0", 6, 1, 0 }, /* an extension */
+		{ ALONE_MEDIA "\7\3\1\7x", 9, 1, 0 },                        /* a repetition */
+		{ ALONE_MEDIA "\1\7x", 7, 0, 1 },                            /* cut */
+		{ ALONE_MEDIA "\x3f\0", 6, 0, 1 },                           /* unknown */
+		{ ALONE_MEDIA ALONE_MEDIA, 8, 0, 1 }, /* one more than the sum tells */
+		{ "\x41\0", 2, 0, 1 },                /* one less */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct alone a;
+
+		alone_new(&a);
+		alone_hear_preamble(&a, a.up, 2);
+		alone_hear_media(&a, a.up, 5, CLOCK_S);
+		alone_hear_media(&a, a.up, 7, CLOCK_S);
+		/* A miss: from now on what comes is kept. */
+		alone_hear_media(&a, a.up, 8, CLOCK_S + 30 * CLOCK_MS);
+		alone_hear_media(&a, a.up, 0, CLOCK_S + 30 * CLOCK_MS);
+		a.media_n = 0;
+		assert_int_equal(hear_sum(&a, cases[i].body, cases[i].n, CLOCK_S + 31 * CLOCK_MS),
+		    0);
+		if (a.media_n != cases[i].media_n ||
+		    tunnel_stats(a.t)->media_rebuilt != cases[i].media_n ||
+		    tunnel_stats(a.t)->malformed != cases[i].malformed)
+			fail_msg("case %zu: %u frames, %d malformed", i, a.media_n,
+			    (int)tunnel_stats(a.t)->malformed);
+		tunnel_free(a.t);
+	}
+}
+
+static void
+a_sum_is_of_use_before_the_first_miss(void **state)
+{
+	struct alone a;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	assert_int_equal(hear_sum(&a, ALONE_MEDIA, 4, CLOCK_S), 0);
+	alone_hear_media(&a, a.up, 0, CLOCK_S);
+	assert_int_equal(a.media_n, 2);
+	tunnel_free(a.t);
+}
+
+static void
+what_is_missed_is_counted(void **state)
+{
+	struct alone a;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	alone_hear_media(&a, a.up, 0, CLOCK_S);
+	alone_hear_media(&a, a.up, 3, CLOCK_S + 20 * CLOCK_MS);
+	assert_int_equal(tunnel_stats(a.t)->media_missed, 0);
+	alone_hear_media(&a, a.up, 4, CLOCK_S + 50 * CLOCK_MS);
+	assert_int_equal(tunnel_stats(a.t)->media_missed, 2);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -174,6 +279,11 @@ main(void)
 		cmocka_unit_test(input_that_is_no_stream_is_malformed),
 		cmocka_unit_test(acknowledging_what_was_never_sent_is_malformed),
 		cmocka_unit_test(voice_saved_from_a_lost_stream_is_not_its_own_repetition),
+		cmocka_unit_test(a_level_of_loss_that_there_is_not_counts_as_the_highest),
+		cmocka_unit_test(
+		    what_was_rebuilt_and_is_no_row_of_frames_is_thrown_away_whole_and_counted),
+		cmocka_unit_test(a_sum_is_of_use_before_the_first_miss),
+		cmocka_unit_test(what_is_missed_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
