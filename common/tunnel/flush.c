@@ -370,9 +370,13 @@ flush_acks(struct tunnel *t, uint64_t now_us)
 	if (t->ack_us > now_us || t->ack_queued)
 		return;
 	s = output_choose(t, 0, now_us);
-	b = s == NULL ? NULL : batch_new(t, BATCH_ACK, now_us);
-	if (b == NULL)
+	if (s == NULL)
 		return;
+	b = batch_new(t, BATCH_ACK, now_us);
+	if (b == NULL) {
+		t->ack_us = now_us + ACK_DELAY_US;
+		return;
+	}
 	t->ack_queued = true;
 	batch_give(t, s, b, now_us);
 }

@@ -271,6 +271,34 @@ what_is_missed_is_counted(void **state)
 	tunnel_free(a.t);
 }
 
+/* As many batches as there may be wait at a stream that takes nothing. */
+static void
+an_acknowledgement_for_which_there_is_no_room_does_not_spin(void **state)
+{
+	uint8_t voice[1000] = { 0 };
+	uint64_t now = CLOCK_S;
+	struct alone a;
+	int err = 0;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	for (int i = 0; i < 100000 && err == 0; i++) {
+		err = tunnel_send_media(a.t, 1, voice, sizeof(voice), now);
+		tunnel_flush(a.t, now);
+	}
+	assert_int_equal(err, ERR_FULL);
+	tunnel_tick(a.t, now);
+	now += CLOCK_MS;
+	assert_int_equal(alone_hear(&a, a.up, &(struct frame_header){ 0 }, ALONE_PING,
+			     sizeof(ALONE_PING) - 1, now),
+	    0);
+	for (int i = 0; i < 3 && tunnel_deadline(a.t) <= now; i++)
+		tunnel_tick(a.t, now);
+	assert_true(tunnel_deadline(a.t) > now);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -284,6 +312,7 @@ main(void)
 		    what_was_rebuilt_and_is_no_row_of_frames_is_thrown_away_whole_and_counted),
 		cmocka_unit_test(a_sum_is_of_use_before_the_first_miss),
 		cmocka_unit_test(what_is_missed_is_counted),
+		cmocka_unit_test(an_acknowledgement_for_which_there_is_no_room_does_not_spin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
