@@ -15,6 +15,7 @@ class Room:
 
     def __init__(self, places):
         self.places = places
+        self.closed = False        # whoever still waits for a place gives up
         self.directory = os.path.join(tempfile.gettempdir(), f"vofw-quality-room-{os.geteuid()}")
         os.makedirs(self.directory, exist_ok=True)
 
@@ -35,6 +36,18 @@ class Room:
                 os.close(fd)
         return None
 
+    def _check(self):
+        if self.closed:
+            raise InterruptedError("no more measurements")
+
+    def _is_first(self, queue):
+        self._check()
+        try:
+            fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     @contextlib.contextmanager
     def for_job(self, job):
         """Waits for as many places as the job needs; one waits at a time, so that none starves."""
@@ -42,8 +55,10 @@ class Room:
         taken = {}
         queue = self._open("queue")
         try:
-            fcntl.flock(queue, fcntl.LOCK_EX)
+            while not self._is_first(queue):
+                time.sleep(0.1)
             while len(taken) < need:
+                self._check()
                 place = self._take_one(taken)
                 if place is None:
                     time.sleep(0.1)
