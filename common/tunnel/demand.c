@@ -136,8 +136,10 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 		output_level(t, now_us) };
 	unsigned n = sched_streams(&flow, t->cfg.connections_max);
 
-	if (d->wanted == 0)
+	if (d->wanted == 0) {
 		d->wanted = BLIND;
+		d->shrink_us = CLOCK_NEVER;
+	}
 	if (flow.level > 0 && !congested && t->rate.behind_share > BEHIND_SHARE)
 		n = more(t, d->wanted);
 	if (n > d->wanted + d->wanted / 8)
@@ -283,6 +285,8 @@ open_missing(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 		ask(t, dir, now_us);
 	if (fresh_due_us(t, dir, now_us) > now_us)
 		return;
+	/* Also when there is no room for one: it is tried again in time, and not at once. */
+	d->fresh_us = now_us;
 	give_up(t, dir, now_us);
 	abandon_hung(t, dir);
 	if (t->streams_n[dir] + d->asked_n < STREAMS_MAX)

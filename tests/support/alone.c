@@ -58,7 +58,7 @@ on_late(void *arg, uint32_t channel)
 	((struct alone *)arg)->late_n++;
 }
 
-static const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, on_abort,
+const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, on_abort,
 	NULL, on_state, on_broken, on_late };
 
 void

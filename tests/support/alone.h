@@ -18,6 +18,9 @@ struct alone {
 	unsigned woken_n, media_n, broken_n, late_n, aborted_n;
 };
 
+/* They count; on_late wants channel 1. A server needs no on_wanted. Their arg: struct alone. */
+extern const struct tunnel_handlers alone_handlers;
+
 /* At one second past zero, with one pair: DOWN is stream 1, UP is stream 2. tunnel_free(a->t). */
 void alone_new(struct alone *a);
 

@@ -299,6 +299,71 @@ an_acknowledgement_for_which_there_is_no_room_does_not_spin(void **state)
 	tunnel_free(a.t);
 }
 
+static void
+fewer_streams_are_wanted_only_when_fewer_would_have_done_for_20_s(void **state)
+{
+	uint64_t now = 100 * CLOCK_S;
+	unsigned told_n[2] = { 0 };
+	struct alone_batch b[8];
+	struct alone a;
+	uint64_t acks = 0;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	tunnel_set_busy(a.t, true, now);
+	/* One call on a clean line needs less than the four streams of the beginning. */
+	for (int i = 0; i < 1200; i++, now += 20 * CLOCK_MS) {
+		size_t n;
+
+		alone_send_voice(&a, 1, now);
+		tunnel_tick(a.t, now);
+		n = alone_written(&a, a.down, now, b, 8);
+		for (size_t k = 0; k < n; k++)
+			told_n[i >= 1000] += b[k].reliable_n;
+		acks += n;
+		alone_hear_ack(&a, 1, acks, now + CLOCK_MS);
+	}
+	assert_int_equal(told_n[0], 0);
+	assert_int_equal(told_n[1], 1);
+	tunnel_free(a.t);
+}
+
+static void
+do_not_open(void *arg, enum tunnel_dir dir)
+{
+	(void)arg, (void)dir;
+}
+
+/* A cut, and not one place is left for a fresh stream beside those that hang. */
+static void
+a_client_with_all_the_streams_that_there_may_be_does_not_spin(void **state)
+{
+	const struct tunnel_grant grant = { .session = 5 };
+	struct tunnel_handlers h = alone_handlers;
+	uint64_t now = 100 * CLOCK_S;
+	struct tunnel_stream *s;
+	char path[TUNNEL_PATH_MAX];
+	struct alone a = { 0 };
+	struct tunnel_cfg cfg;
+	unsigned n = 0;
+
+	(void)state;
+	tunnel_cfg_default(TUNNEL_CLIENT, &cfg);
+	h.on_wanted = do_not_open;
+	a.t = tunnel_new(&cfg, &h, &a, &grant, now);
+	tunnel_set_busy(a.t, true, now);
+	while (tunnel_stream_open(a.t, TUNNEL_UP, NULL, now, path, &s) == 0)
+		n++;
+	assert_in_range(n, 250, 1000);
+	now += CLOCK_S;
+	for (int i = 0; i < 4 && tunnel_deadline(a.t) <= now; i++)
+		tunnel_tick(a.t, now);
+	assert_true(tunnel_deadline(a.t) > now);
+	assert_true(a.aborted_n <= 1);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -313,6 +378,8 @@ main(void)
 		cmocka_unit_test(a_sum_is_of_use_before_the_first_miss),
 		cmocka_unit_test(what_is_missed_is_counted),
 		cmocka_unit_test(an_acknowledgement_for_which_there_is_no_room_does_not_spin),
+		cmocka_unit_test(fewer_streams_are_wanted_only_when_fewer_would_have_done_for_20_s),
+		cmocka_unit_test(a_client_with_all_the_streams_that_there_may_be_does_not_spin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
