@@ -21,16 +21,29 @@ mark_seen(struct tunnel *t, uint32_t number)
 	t->seen[number % SEEN_N / 8] |= (uint8_t)(1u << number % 8);
 }
 
+/* The n <= SEEN_N numbers from `first` on; bytes at a time, since a peer may jump in every batch. */
+static void
+mark_unseen(struct tunnel *t, uint32_t first, uint32_t n)
+{
+	while (n > 0) {
+		uint32_t at = first % SEEN_N, bytes = at % 8 == 0 ? n / 8 : 0;
+
+		if (bytes > (SEEN_N - at) / 8)
+			bytes = (SEEN_N - at) / 8;
+		if (bytes > 0)
+			memset(&t->seen[at / 8], 0, bytes);
+		else
+			t->seen[at / 8] &= (uint8_t) ~(1u << at % 8);
+		first += bytes > 0 ? 8 * bytes : 1;
+		n -= bytes > 0 ? 8 * bytes : 1;
+	}
+}
+
 /* Numbers up to and with `number` are new from now on, `number` itself is seen. */
 static void
 advance(struct tunnel *t, uint32_t number, uint32_t step)
 {
-	if (step >= SEEN_N)
-		memset(t->seen, 0, SEEN_N / 8);
-	else
-		for (uint32_t i = 0; i < step; i++)
-			t->seen[(t->media_top + i) % SEEN_N / 8] &=
-			    (uint8_t) ~(1u << (t->media_top + i) % 8);
+	mark_unseen(t, t->media_top, step < SEEN_N ? step : SEEN_N);
 	t->media_top = (number + 1) & FRAME_MEDIA_MASK;
 	mark_seen(t, number);
 }

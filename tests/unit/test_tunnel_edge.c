@@ -364,6 +364,39 @@ a_client_with_all_the_streams_that_there_may_be_does_not_spin(void **state)
 	tunnel_free(a.t);
 }
 
+/* The numbers that a jump passes over are new, and those just below it are not. */
+static void
+a_jump_of_the_numbers_makes_new_just_those_that_it_passes_over(void **state)
+{
+	static const uint32_t steps[] = { 1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1001, 30000, 65528,
+		65535, 65536, 65537, 1 << 20 };
+	const uint64_t now = CLOCK_S;
+	uint32_t top = 0xffff00;
+	struct alone a;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	alone_hear_media(&a, a.up, top - 1, now);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		/* All places are those of numbers that were seen. */
+		for (uint32_t n = 0; n < 65536; n++, top++)
+			alone_hear_media(&a, a.up, top & FRAME_MEDIA_MASK, now);
+		a.media_n = 0;
+		alone_hear_media(&a, a.up, (top - 1) & FRAME_MEDIA_MASK, now);
+		assert_int_equal(a.media_n, 0);
+		alone_hear_media(&a, a.up, (top + steps[i] - 1) & FRAME_MEDIA_MASK, now);
+		assert_int_equal(a.media_n, 1);
+		for (uint32_t n = 2; n <= steps[i] && n < 65536; n++)
+			alone_hear_media(&a, a.up, (top + steps[i] - n) & FRAME_MEDIA_MASK, now);
+		assert_int_equal(a.media_n, steps[i] < 65536 ? steps[i] : 65535);
+		alone_hear_media(&a, a.up, (top - 1) & FRAME_MEDIA_MASK, now);
+		assert_int_equal(a.media_n, steps[i] < 65536 ? steps[i] : 65535);
+		top += steps[i];
+	}
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -380,6 +413,7 @@ main(void)
 		cmocka_unit_test(an_acknowledgement_for_which_there_is_no_room_does_not_spin),
 		cmocka_unit_test(fewer_streams_are_wanted_only_when_fewer_would_have_done_for_20_s),
 		cmocka_unit_test(a_client_with_all_the_streams_that_there_may_be_does_not_spin),
+		cmocka_unit_test(a_jump_of_the_numbers_makes_new_just_those_that_it_passes_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
