@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "hras/gateway_impl.h"
+#include "tunnel/crypto.h"
 #include "tunnel/tally.h"
 
 #define TURNS_MAX 8 /* before other events of the loop get their turn */
@@ -226,6 +227,7 @@ configure(struct gateway *g, const struct gateway_config *config)
 	g->tls = config->certificate != NULL;
 	g->grace_us = (config->grace_s == 0 ? GRACE_DEFAULT_S : config->grace_s) * CLOCK_S;
 	tunnel_cfg_default(TUNNEL_SERVER, &g->cfg);
+	g->cfg.seed = crypto_random_u64();
 	if (config->connections_max != 0)
 		g->cfg.connections_max = config->connections_max;
 	g->cfg.rotate_bytes = config->rotate_bytes;

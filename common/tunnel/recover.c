@@ -36,6 +36,7 @@ struct group {
 };
 
 struct store {
+	uint32_t factor;
 	int16_t heads[KEPT_N];
 	unsigned oldest; /* of the kept, to be overwritten next */
 	struct kept kept[KEPT_N];
@@ -50,14 +51,18 @@ struct store {
 
 struct recover {
 	bool expects;
+	uint32_t factor; /* of the hash */
 	struct store *store;
 	struct recover_stats stats;
 };
 
 struct recover *
-recover_new(void)
+recover_new(uint32_t salt)
 {
-	return mem_zalloc(sizeof(struct recover));
+	struct recover *r = mem_zalloc(sizeof(*r));
+
+	r->factor = salt | 1;
+	return r;
 }
 
 void
@@ -98,6 +103,7 @@ open_store(struct recover *r)
 		return s;
 	/* The bodies and sums are written before they are read; only the tables are cleared. */
 	s = mem_alloc(sizeof(*s));
+	s->factor = r->factor;
 	for (size_t i = 0; i < KEPT_N; i++) {
 		s->heads[i] = NOBODY;
 		s->kept[i].media_n = 0;
@@ -116,8 +122,8 @@ open_store(struct recover *r)
 static int16_t *
 head_of(struct store *s, uint32_t base)
 {
-	/* Knuth's multiplicative hash: its upper bits are spread best. */
-	return &s->heads[(base * 2654435761u) >> 23 & (KEPT_N - 1)];
+	/* Multiply and shift: by a factor that is not known no two numbers are likely to fall together. */
+	return &s->heads[(base * s->factor) >> 23 & (KEPT_N - 1)];
 }
 
 static struct kept *

@@ -28,7 +28,9 @@ struct recover_stats {
 	uint64_t malformed; /* sums that contradict the batches, themselves, or one another */
 };
 
-struct recover *recover_new(void); /* expects nothing; the caller owns it */
+/* Expects nothing; the caller owns it. salt: large, and not known to the peer, so that it cannot choose
+ * numbers that are slow to find. */
+struct recover *recover_new(uint32_t salt);
 void recover_free(struct recover *r);
 
 /*

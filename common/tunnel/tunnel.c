@@ -27,6 +27,13 @@ tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg)
 	};
 }
 
+/* A large number even from a small seed: 2^64 by the golden ratio spreads it. */
+static uint32_t
+salt_of(const struct tunnel_cfg *cfg)
+{
+	return (uint32_t)(cfg->seed * 0x9e3779b97f4a7c15 >> 32);
+}
+
 struct tunnel *
 tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *arg,
     const struct tunnel_grant *grant, uint64_t now_us)
@@ -45,7 +52,7 @@ tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *
 	reliable_tx_init(&t->tx, cfg->reliable_max, cfg->reliable_bytes_max);
 	reliable_rx_init(&t->rx);
 	t->meter = meter_new();
-	t->recover = recover_new();
+	t->recover = recover_new(salt_of(cfg));
 	t->seen = mem_zalloc(SEEN_N / 8);
 	t->ack_us = CLOCK_NEVER;
 	t->state = TUNNEL_CONNECTING;

@@ -58,7 +58,7 @@ struct tunnel_cfg {
 	uint64_t bandwidth_max_bps; /* of this end's direction, IP headers included; 0 = no cap */
 	unsigned reliable_max;      /* 8192 frames */
 	size_t reliable_bytes_max;  /* 8 MiB */
-	uint64_t seed;              /* of the back-off's jitter */
+	uint64_t seed;              /* random: of jitter, and of what the peer is not to guess */
 };
 void tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg);
 

@@ -26,7 +26,7 @@ take_rebuilt(struct recover *r, unsigned *touched)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct recover *r = recover_new();
+	struct recover *r = recover_new(2654435761u);
 	unsigned touched = 0;
 	struct frame_header h;
 	struct wire_read body;

@@ -36,7 +36,7 @@ setup(void **state)
 {
 	(void)state;
 	seed = 1;
-	r = recover_new();
+	r = recover_new(2654435761u);
 	recover_expect(r, true);
 	return 0;
 }
@@ -427,7 +427,7 @@ all_that_can_be_is_rebuilt_at_any_loss(void **state)
 	for (unsigned rows_n = 1; rows_n <= 2; rows_n++)
 		for (size_t i = 0; i < sizeof(permille) / sizeof(permille[0]); i++) {
 			recover_free(r);
-			r = recover_new();
+			r = recover_new(2654435761u);
 			recover_expect(r, true);
 			random_loss(rows_n, permille[i]);
 		}
