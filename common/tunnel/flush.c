@@ -372,7 +372,8 @@ flush_acks(struct tunnel *t, uint64_t now_us)
 	s = output_choose(t, 0, now_us);
 	if (s == NULL)
 		return;
-	b = batch_new(t, BATCH_ACK, now_us);
+	/* One that is not connected may never be, and begins with a question, which tells them too. */
+	b = s->u.w.path.connected ? batch_new(t, BATCH_ACK, now_us) : NULL;
 	if (b == NULL) {
 		t->ack_us = now_us + ACK_DELAY_US;
 		return;

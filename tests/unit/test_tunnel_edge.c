@@ -397,6 +397,34 @@ a_jump_of_the_numbers_makes_new_just_those_that_it_passes_over(void **state)
 	tunnel_free(a.t);
 }
 
+static void
+an_acknowledgement_does_not_wait_for_a_stream_that_is_not_connected(void **state)
+{
+	uint64_t now = CLOCK_S + 20 * CLOCK_MS;
+	struct tunnel_stream *second;
+	struct alone_batch b[8];
+	struct alone a;
+
+	(void)state;
+	alone_new(&a);
+	alone_hear_preamble(&a, a.up, 2);
+	alone_hear_media(&a, a.up, 0, CLOCK_S);
+	/* There is no other stream; it is due, but the loop does not spin for it. */
+	for (int i = 0; i < 3 && tunnel_deadline(a.t) <= now; i++)
+		tunnel_tick(a.t, now);
+	assert_true(tunnel_deadline(a.t) > now);
+	second = alone_accepted(&a, TUNNEL_DOWN, 3);
+	assert_int_equal(alone_written(&a, second, now, b, 8), 1);
+	assert_int_equal(b[0].h.acks_n, 1);
+	alone_hear_media(&a, a.up, 1, now);
+	now += 20 * CLOCK_MS;
+	tunnel_tick(a.t, now);
+	assert_int_equal(alone_written(&a, second, now, b, 8), 1);
+	assert_int_equal(b[0].h.acks_n, 1);
+	assert_int_equal(b[0].h.acks[0].batches_n, 2);
+	tunnel_free(a.t);
+}
+
 int
 main(void)
 {
@@ -414,6 +442,8 @@ main(void)
 		cmocka_unit_test(fewer_streams_are_wanted_only_when_fewer_would_have_done_for_20_s),
 		cmocka_unit_test(a_client_with_all_the_streams_that_there_may_be_does_not_spin),
 		cmocka_unit_test(a_jump_of_the_numbers_makes_new_just_those_that_it_passes_over),
+		cmocka_unit_test(
+		    an_acknowledgement_does_not_wait_for_a_stream_that_is_not_connected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
