@@ -19,9 +19,10 @@
 
 /*
  * What the files of the tunnel share and nobody else sees: tunnel.c (life, sending, facts),
- * stream.c (life of the streams), flush.c (from the frames to batches and their streams), output.c
- * (from the batches to the bytes), input.c (from the bytes to the handlers), duty.c (all that happens because time passes), demand.c (how many
- * streams the client wants, and which it lets go).
+ * stream.c (life of the streams), flush.c (from the frames to batches and their streams),
+ * redundancy.c (what is sent besides, against losses), output.c (from the batches to the bytes),
+ * input.c (from the bytes to the handlers), duty.c (all that happens because time passes), demand.c
+ * (how many streams are wanted, and which the client lets go).
  */
 
 #define STREAMS_MAX 320   /* a direction: 250 and some of their replacements */

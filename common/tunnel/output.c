@@ -225,7 +225,8 @@ told_here(const struct frame_header *h, uint32_t serial)
 	return false;
 }
 
-/* Adds the readers that `owing` tells, in turn when there are many; false: there was no room. */
+/* Adds what was not told yet, or what is to be told once more, in turn when it is much; false: there was
+ * no room for all. */
 static bool
 collect(struct tunnel *t, struct frame_header *h, bool repeated)
 {

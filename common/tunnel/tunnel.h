@@ -23,8 +23,10 @@
  * Two classes of frames:
  *  reliable  exactly once, in order, across streams, cuts and resumptions; kept until acknowledged;
  *            at most `reliable_max` waiting and none older than 32 s, else the session is broken.
- *  media     at most once, at once, in any order; never repeated by a timer; dropped at the sender
- *            (and counted) when older than media_max_age_us.
+ *  media     delivered at most once, at once, in any order; against losses it may be sent again, as
+ *            the line asks for it (enum tunnel_redundancy). Dropped and counted: at the sender when
+ *            older than media_max_age_us, or when the line holds no more; at the receiver when a
+ *            higher number came 150 ms before.
  *
  * Not thread-safe. Handlers are called from inside tunnel_* calls; they may call tunnel_send_*
  * and nothing else of this tunnel, and never free it.
@@ -40,7 +42,7 @@ enum tunnel_state { TUNNEL_CONNECTING, TUNNEL_UP_STATE, TUNNEL_DOWN_STATE };
 enum tunnel_why {
 	TUNNEL_WHY_ORDERLY,   /* rotated out or no longer needed; its writer said END */
 	TUNNEL_WHY_CUT,       /* the connection failed or was closed under us */
-	TUNNEL_WHY_DEAD,      /* silent for dead_us: the dead-man timer */
+	TUNNEL_WHY_DEAD,      /* silent for dead_us, or hung while others are tried */
 	TUNNEL_WHY_MALFORMED, /* it carried what is no frame */
 	TUNNEL_WHY_REFUSED,   /* HTTP answered something else than 200 */
 	TUNNEL_WHY_N
@@ -163,14 +165,16 @@ int tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint
 int tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n,
     uint64_t now_us);
 
-/* Closes the batches begun since the last flush and hands them to streams (on_wake). Call it once
- * at the end of every turn of the loop in which something was sent or received. */
+/* Hands to streams what is to leave now (on_wake); media frames may wait for company until
+ * tunnel_deadline. Call it once at the end of every turn of the loop in which something was sent or
+ * received. */
 void tunnel_flush(struct tunnel *t, uint64_t now_us);
 
 /* -- Time and demand -- */
 
-/* A call is up or being set up: the client opens all its streams; false: it goes back to one pair
- * after 30 s. Also chooses the heartbeat. On the server: chooses the heartbeat only. */
+/* A call is up or being set up, or none is. The peer is told; while either end is busy the heartbeat is
+ * fast, and the client has as many streams as the flow asks for, up to connections_max; one pair again
+ * 30 s after. */
 void tunnel_set_busy(struct tunnel *t, bool busy, uint64_t now_us);
 
 /* The cap of cfg.bandwidth_max_bps is another from now on; 0 = none. */
