@@ -18,6 +18,7 @@
 #define HUNG_US CLOCK_S                /* one that opens for so long is no hope any more */
 #define CEILING_US (30 * CLOCK_S)
 #define SHRINK_US (20 * CLOCK_S)
+#define SHRINK_STEP_US CLOCK_S
 #define BEHIND_SHARE 0.1 /* of the batches of voice */
 #define BLIND 4          /* streams, while nothing is known of the flow */
 
@@ -124,6 +125,17 @@ more(const struct tunnel *t, unsigned wanted)
 	return n < t->cfg.connections_max ? n : t->cfg.connections_max;
 }
 
+/* Step by step: those that are left have to take up the load, and losses made their windows small. */
+static void
+shrink(struct tunnel *t, unsigned n, uint64_t now_us)
+{
+	struct tunnel_demand *d = &t->demand[t->writes];
+	unsigned fewer = d->wanted - d->wanted / 8 - 1;
+
+	set_wanted(t, n > fewer ? n : fewer, now_us);
+	d->shrink_us = now_us - SHRINK_US + SHRINK_STEP_US;
+}
+
 /* More at once, fewer only after a while: what loses once will lose again. */
 void
 demand_flow(struct tunnel *t, uint64_t now_us)
@@ -140,7 +152,8 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 		d->wanted = BLIND;
 		d->shrink_us = CLOCK_NEVER;
 	}
-	if (flow.level > 0 && !congested && t->rate.behind_share > BEHIND_SHARE)
+	if (flow.level > 0 && !congested && t->rate.behind_share > BEHIND_SHARE &&
+	    tunnel_streams_n(t, t->writes) >= d->wanted)
 		n = more(t, d->wanted);
 	if (n > d->wanted + d->wanted / 8)
 		set_wanted(t, n, now_us);
@@ -149,7 +162,7 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 	else if (d->shrink_us == CLOCK_NEVER)
 		d->shrink_us = now_us;
 	else if (now_us - d->shrink_us >= SHRINK_US)
-		set_wanted(t, n, now_us);
+		shrink(t, n, now_us);
 }
 
 static unsigned
@@ -222,7 +235,9 @@ fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 		return CLOCK_NEVER;
 	if (patience == SCHED_DEAD_US && count_streams(t, dir, now_us).healthy > 0)
 		return CLOCK_NEVER;
-	return silent_us < FRESH_FOR_US ? FRESH_US : FRESH_LATER_US;
+	/* On a line that is full each new stream makes it worse. */
+	return silent_us < FRESH_FOR_US && !guard_congested(&t->guard, now_us) ? FRESH_US :
+										 FRESH_LATER_US;
 }
 
 static uint64_t

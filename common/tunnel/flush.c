@@ -6,10 +6,13 @@
 /* From the frames to the streams: frames are gathered into batches, and batches given to streams. */
 
 #define GATHER_US (5 * CLOCK_MS) /* so long a frame waits for company */
+#define GATHER_ENOUGH (FRAME_BODY_FILL * 6 / 10)
+#define SHORT_US (5 * CLOCK_MS) /* a round trip */
 #define GATHER_FULL_US (8 * CLOCK_MS)
 #define GATHER_THIN_US (21 * CLOCK_MS)
 #define WIRE_EXTRA 70 /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
 #define RATE_US (250 * CLOCK_MS)
+#define RATE_MIN_US (50 * CLOCK_MS)
 #define RATE_OLD_US (2 * CLOCK_S)
 #define THIN_FRAMES_PER_S 130 /* two calls with 20 ms packets, and their RTCP */
 #define THIN_FRAMES_BLIND 30  /* before the rate is known */
@@ -47,6 +50,24 @@ rate_begin(struct tunnel *t, uint64_t now_us)
 		t->rate = (struct tunnel_rate){ .since_us = now_us, .bytes = wire_bytes(t) };
 }
 
+/*
+ * The rate that the line is judged by. It follows at once where each batch goes twice from one moment
+ * to the next; else the room would be that of the half, and the line seem full.
+ */
+static double
+rate_now(const struct tunnel *t, uint64_t now_us)
+{
+	const struct tunnel_rate *r = &t->rate;
+	uint64_t span_us = now_us - r->since_us;
+	double now = span_us < RATE_MIN_US ? 0 : (double)r->batches_n * CLOCK_S / (double)span_us;
+
+	if (r->batches_per_s <= 0 || (t->report & REPORT_RUNS) == 0)
+		return r->batches_per_s;
+	if (r->last_per_s > now)
+		now = r->last_per_s;
+	return r->batches_per_s > now ? r->batches_per_s : now;
+}
+
 static void
 rate_follow(struct tunnel *t, uint64_t now_us)
 {
@@ -55,6 +76,7 @@ rate_follow(struct tunnel *t, uint64_t now_us)
 
 	if (span_us < RATE_US)
 		return;
+	r->last_per_s = (double)r->batches_n * CLOCK_S / (double)span_us;
 	r->bits_per_s = (double)(wire_bytes(t) - r->bytes) * 8 * CLOCK_S / (double)span_us;
 	r->batches_per_s = mean_rate(r->batches_per_s, r->batches_n, span_us);
 	r->frames_per_s = mean_rate(r->frames_per_s, r->frames_n, span_us);
@@ -127,6 +149,9 @@ gathered_us(const struct tunnel *t)
 		return CLOCK_NEVER;
 	if (!guard_spare(&t->guard, t->gathering->made_us))
 		return t->gathering->made_us + (thin ? GATHER_THIN_US : GATHER_FULL_US);
+	/* On a short line the rest of a segment is not worth another turn of a busy loop. */
+	if (output_srtt_us(t) < SHORT_US && t->gathering->len >= GATHER_ENOUGH)
+		return 0;
 	return thin ? 0 : t->gathering->made_us + GATHER_US;
 }
 
@@ -269,7 +294,7 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 		t->voice_since_us = now_us;
 	t->voice_us = now_us;
 	if (!b->numbered &&
-	    (!guard_admit(&t->guard, *flying, t->rate.batches_per_s, now_us) ||
+	    (!guard_admit(&t->guard, *flying, rate_now(t, now_us), now_us) ||
 		!affordable(t, b, now_us))) {
 		drop(t, b, &t->stats.media_congested_dropped);
 		return;

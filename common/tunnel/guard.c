@@ -34,6 +34,7 @@
 #define SHARE_MIN 0.05
 #define DROPPING_US CLOCK_S
 #define DROPPING_SHARE 25 /* one in so many */
+#define DROPPING_MIN 6
 
 void
 guard_init(struct guard *g, uint64_t rtt_us, uint64_t now_us)
@@ -247,11 +248,18 @@ guard_sample(struct guard *g, uint64_t rtt_us, bool alone, uint64_t now_us)
 
 /* -- What may leave -- */
 
+/* A batch or two that are refused now and then, behind a burst of losses, are no full line. */
+static bool
+dropping(const struct guard *g, uint64_t now_us)
+{
+	return within(g->dropped_us, DROPPING_US, now_us) && g->dropped_n >= DROPPING_MIN &&
+	    g->dropped_n * DROPPING_SHARE >= g->asked_n;
+}
+
 bool
 guard_spare(const struct guard *g, uint64_t now_us)
 {
-	return now_us >= g->off_until_us && g->above_us == CLOCK_NEVER &&
-	    !within(g->dropped_us, CLOCK_S, now_us);
+	return now_us >= g->off_until_us && g->above_us == CLOCK_NEVER && !dropping(g, now_us);
 }
 
 /*
@@ -355,5 +363,5 @@ guard_admit(struct guard *g, size_t in_flight, double batches_per_s, uint64_t no
 bool
 guard_congested(const struct guard *g, uint64_t now_us)
 {
-	return g->above_us != CLOCK_NEVER || within(g->dropped_us, CLOCK_S, now_us);
+	return g->above_us != CLOCK_NEVER || dropping(g, now_us);
 }

@@ -130,7 +130,8 @@ struct tunnel_rate {                            /* of what is to go by streams *
 	unsigned batches_n, frames_n, behind_n; /* behind: given to a stream that was not idle */
 	double behind_share;
 	uint64_t bytes; /* of stats.bytes_sent at since_us, and what TCP and IP add to it */
-	double batches_per_s, frames_per_s, bits_per_s; /* 0 = not known yet */
+	double batches_per_s, frames_per_s, bits_per_s; /* smoothed; 0 = not known yet */
+	double last_per_s;                              /* batches, as counted last */
 };
 
 struct recent { /* media frames that went out last, for a thin flow */

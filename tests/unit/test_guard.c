@@ -152,6 +152,11 @@ what_is_in_flight_beyond_the_minimum_and_60_ms_is_refused(void **state)
 	flow_run(&f, 80 * CLOCK_MS, 5 * CLOCK_S);
 	/* 4 + 200/s x 140 ms */
 	assert_true(guard_admit(&f.g, 32, RATE, f.now_us));
+	/* A few behind a burst of losses are no full line yet. */
+	for (int i = 0; i < 5; i++)
+		assert_false(guard_admit(&f.g, 33, RATE, f.now_us));
+	assert_false(guard_congested(&f.g, f.now_us));
+	assert_true(guard_spare(&f.g, f.now_us));
 	assert_false(guard_admit(&f.g, 33, RATE, f.now_us));
 	assert_true(guard_congested(&f.g, f.now_us));
 	assert_false(guard_spare(&f.g, f.now_us));

@@ -198,6 +198,16 @@ a_longer_way_and_more_calls_need_more_streams_up_to_the_cap(void **state)
 
 /* -- Loss levels and redundancy -- */
 
+static bool
+at_peace(const struct lab *l)
+{
+	for (int dir = 0; dir < 2; dir++)
+		if (lab_way(l, dir).level != 0 ||
+		    lab_way(l, dir).redundancy != TUNNEL_REDUNDANCY_NONE)
+			return false;
+	return true;
+}
+
 static void
 the_level_is_nought_without_loss_two_with_much_and_nought_again(void **state)
 {
@@ -216,10 +226,9 @@ the_level_is_nought_without_loss_two_with_much_and_nought_again(void **state)
 		assert_int_equal(lab_way(&l, dir).redundancy, TUNNEL_REDUNDANCY_PARITY_2);
 	}
 	sim_set_loss(l.s, 0);
-	sim_run(l.s, 22 * CLOCK_S);
-	for (int dir = 0; dir < 2; dir++) {
-		assert_int_equal(lab_way(&l, dir).level, 0);
-		assert_int_equal(lab_way(&l, dir).redundancy, TUNNEL_REDUNDANCY_NONE);
+	for (unsigned seconds = 0; !at_peace(&l); seconds++) {
+		assert_true(seconds < 30);
+		sim_run(l.s, CLOCK_S);
 	}
 	lab_free(&l);
 }
