@@ -132,8 +132,15 @@ def plot_mos(results, calls, path):
     return bool(panels)
 
 
+def worse_direction(series):
+    """Of each moment the worse of both directions: [(s, share, p99)]."""
+    return [(at, max(share, other), max((p for p in (p99, other_p99) if p is not None), default=None))
+            for (at, share, p99), (_, other, other_p99) in zip(series["in"], series["out"])]
+
+
 def plot_changing(results, path, systems=("udp", "vofw")):
-    """What was late or lost, and the delay, over time; a row for each changing line."""
+    """What was late or lost, and the delay, over time, of the worse direction; a row for each changing
+    line."""
     rows, entries, panels = [], {}, []
     for scenario in SCENARIOS:
         of = [r for r in results if "series" in r and r["job"]["scenario"] == scenario and
@@ -143,13 +150,13 @@ def plot_changing(results, path, systems=("udp", "vofw")):
     for row, (scenario, of) in enumerate(rows):
         seconds = max(r["job"]["seconds"] for r in of)
         xs = list(range(0, seconds + 1, 4))
-        bad = Panel(0, row, SCENARIOS[scenario], xs, [0, 5, 10, 15, 20], "s",
+        bad = Panel(0, row, SCENARIOS[scenario], xs, [0, 10, 20, 30, 40, 50], "s",
                     "late or lost, % of 200 ms")
         delay = Panel(1, row, "", xs, [0, 50, 100, 150, 200], "s", "p99 of the delay, ms")
         for result in sorted(of, key=lambda r: r["job"]["system"] == "vofw"):
             told = entry(result["job"])
             entries[told[0]] = told
-            series = result["series"]["out"]
+            series = worse_direction(result["series"])
             bad.curve([(at, share) for at, share, _ in series], told[1], width=1.4)
             delay.curve([(at, p99) for at, _, p99 in series if p99 is not None], told[1],
                         width=1.4)
