@@ -5,4 +5,6 @@ dist_doc_DATA = README.md
 # Those that are read in the repository, whatever they are.
 dist-hook:
 	cp -p $(srcdir)/docs/*.md $(distdir)/docs/
+	mkdir -p $(distdir)/docs/plots
+	cp -p $(srcdir)/docs/plots/*.svg $(distdir)/docs/plots/
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
