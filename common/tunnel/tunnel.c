@@ -210,8 +210,11 @@ tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out)
 	enum tunnel_dir reads = t->writes == TUNNEL_UP ? TUNNEL_DOWN : TUNNEL_UP;
 	unsigned peers = t->report >> REPORT_REDUNDANCY_SHIFT;
 
-	*out = (struct tunnel_line){ .srtt_us = output_srtt_us(t),
-		.min_rtt_us = guard_min_us(&t->guard),
+	uint64_t srtt_us = output_srtt_us(t), min_us = guard_min_us(&t->guard);
+
+	/* The minimum is of whole windows and the smoothed one may still be on its way down. */
+	*out = (struct tunnel_line){ .srtt_us = srtt_us,
+		.min_rtt_us = min_us < srtt_us ? min_us : srtt_us,
 		.guarded = !guard_spare(&t->guard, now_us) };
 	out->way[t->writes] = (struct tunnel_way){ .level = input_reported_level(t),
 		.runs = t->report & REPORT_RUNS,
