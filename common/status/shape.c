@@ -55,6 +55,13 @@ shape_way(const struct shape_way *w)
 	    "body_bytes_per_packet", known(w->body_bytes, 0.1));
 }
 
+/* The smoothed one is of questions, the least of voice, which waits a little for its acknowledgement. */
+static uint64_t
+least_rtt_us(const struct shape_tunnel *t)
+{
+	return t->rtt_us != 0 && t->rtt_us < t->min_rtt_us ? t->rtt_us : t->min_rtt_us;
+}
+
 json_t *
 shape_tunnel(const struct shape_tunnel *t)
 {
@@ -68,7 +75,7 @@ shape_tunnel(const struct shape_tunnel *t)
 	    integer(t->last_error_wall_s));
 
 	json_object_set_new(j, "srtt_ms", srtt);
-	json_object_set_new(j, "min_rtt_ms", rounded((double)t->min_rtt_us / 1000, 0.01));
+	json_object_set_new(j, "min_rtt_ms", rounded((double)least_rtt_us(t) / 1000, 0.01));
 	json_object_set_new(j, "guarded", json_boolean(t->guarded));
 	json_object_set_new(j, "up", shape_way(&t->up));
 	json_object_set_new(j, "down", shape_way(&t->down));
