@@ -4,8 +4,9 @@
 #include "tunnel/impl.h"
 
 /*
- * How many streams the client wants, and which it lets go. One rule does all of it, in each
- * direction: open streams until as many as wanted are there that are not due for replacement; when
+ * How many streams there are. The writer of a direction says how many it wants, by its flow; for DOWN
+ * that is HRAS, which tells the client. The client opens them and lets them go. One rule does that, in
+ * each direction: open streams until as many as wanted are there that are not due for replacement; when
  * more than wanted are heard from, let one go, those due for replacement first. So a stream is
  * replaced only after its successor works, and one whose replacement fails keeps working.
  */

@@ -140,7 +140,8 @@ struct recent { /* media frames that went out last, for a thin flow */
 	uint8_t body[640];
 };
 
-struct tunnel_demand {    /* of one direction, client only */
+/* Of one direction. `wanted` and `shrink_us` are its writer's, the rest is the client's. */
+struct tunnel_demand {
 	unsigned asked_n; /* on_wanted was called, tunnel_stream_open was not */
 	uint64_t asked_us;
 	unsigned failures_n;   /* in a row */

@@ -192,7 +192,7 @@ output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint
 	if (batches_n <= w->acked_n)
 		return;
 	/* All on one stream comes in order, however late: the peer's meter sees no gap. */
-	if (w->path.oldest_us < now_us - sched_patience_us(output_srtt_us(t)) - HELD_US)
+	if (sched_late(&w->path, sched_patience_us(output_srtt_us(t)) + HELD_US, now_us))
 		t->held_us = now_us;
 	w->acked_n = batches_n;
 	if (w->sent_n - batches_n < MARKS_N && m->wanting_n > w->acked_wanting_n) {

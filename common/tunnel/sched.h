@@ -74,8 +74,9 @@ struct sched_flow {           /* what is sent in one direction */
 
 /*
  * How many streams the flow should have, 1 .. max. With losses so many that an idle one is nearly
- * always there, 1.2 x batches x (srtt + 20 ms); an eighth of it on a clean line, for acknowledgements
- * of TCP then come together and a stream that is suddenly cut is only one of a few.
+ * always there, 1.2 x batches x (srtt + 20 ms); an eighth of it on a clean line, at least 4 and
+ * at most 16, for acknowledgements of TCP then come together and a stream that is suddenly cut is only
+ * one of a few. A thin flow on a clean line, which goes in pairs, has six tenths of it, at least 2.
  */
 unsigned sched_streams(const struct sched_flow *flow, unsigned max);
 

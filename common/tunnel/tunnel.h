@@ -54,7 +54,8 @@ struct tunnel_cfg {
 	uint64_t media_max_age_us;  /* 150 000 */
 	uint64_t rotate_bytes;      /* 0 = never */
 	uint64_t rotate_age_us;     /* 0 = never */
-	uint64_t heartbeat_busy_us; /* 500 000: on each stream that was silent so long, calls up */
+	uint64_t heartbeat_busy_us; /* 500 000: on each stream silent so long, calls up;
+				     * twice to four times that while voice flows */
 	uint64_t heartbeat_idle_us; /* 3 900 000: likewise, no call up */
 	uint64_t dead_us;           /* 4 900 000: a readable stream silent so long is dead */
 	uint64_t bandwidth_max_bps; /* of this end's direction, IP headers included; 0 = no cap */
