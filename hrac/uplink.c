@@ -166,11 +166,7 @@ check_url(const char *url)
 static void
 configure(struct uplink *u, const struct uplink_config *config)
 {
-	bool slash = config->url[strlen(config->url) - 1] == '/';
-
-	u->url = mem_printf("%s%s", config->url, slash ? "" : "/");
-	u->transport = mem_printf("%s%s", strncasecmp(u->url, "https:", 6) == 0 ? "https" : "http",
-	    config->proxy == NULL ? "" : " via proxy");
+	u->route = uplink_route_new(config->url, config->proxy);
 	tunnel_cfg_default(TUNNEL_CLIENT, &u->cfg);
 	if (config->connections_max != 0)
 		u->cfg.connections_max = config->connections_max;
@@ -185,8 +181,7 @@ int
 uplink_new(struct event_base *base, const struct uplink_config *config,
     const struct uplink_handlers *handlers, void *arg, struct uplink **out)
 {
-	struct uplink_http_config http = { config->proxy, config->proxy_user,
-		config->proxy_password, config->ca };
+	struct uplink_http_config http = { config->proxy_user, config->proxy_password, config->ca };
 	struct uplink *u;
 	uint64_t random[2];
 	int err;
@@ -239,8 +234,7 @@ uplink_free(struct uplink *u)
 	alarm_free(u->deadline);
 	event_del(&u->turn);
 	event_del(&u->end);
-	mem_free(u->url);
-	mem_free(u->transport);
+	uplink_route_free(u->route);
 	mem_wipe_free(u, sizeof(*u));
 }
 
@@ -311,8 +305,8 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->state = u->state;
-	out->transport = u->transport;
-	out->peer = uplink_http_peer(u->http);
+	out->transport = u->route->transport;
+	out->peer = u->route->peer;
 	out->last_error = u->last_error;
 	out->last_error_wall_s = u->last_error_wall_s;
 	out->since_wall_s = u->since_wall_s;

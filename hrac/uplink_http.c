@@ -13,6 +13,7 @@
 #include "base/tcp.h"
 #include "hrac/uplink_cause.h"
 #include "hrac/uplink_poll.h"
+#include "hrac/uplink_route.h"
 #include "log/log.h"
 
 /*
@@ -31,6 +32,7 @@ struct uplink_request {
 	LIST_ENTRY(uplink_request) link;
 	TAILQ_ENTRY(uplink_request) awake_link; /* while `awake` */
 	struct uplink_http *http;
+	struct uplink_route *route;
 	enum kind kind;
 	void *user;
 	CURL *easy;
@@ -52,15 +54,13 @@ struct uplink_http {
 	struct uplink_poll *poll;
 	struct uplink_http_handlers handlers;
 	void *arg;
-	char *proxy, *proxy_user, *proxy_password, *ca;
+	char *proxy_user, *proxy_password, *ca;
 	CURLM *multi;  /* of `poll` */
 	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
 	struct curl_slist *headers, *headers_stream, *headers_expect;
-	long proxy_auth; /* what the proxy asked for when it last said 407; 0 = it did not */
 	struct requests requests;
 	struct awake awake; /* those whose bodies are to go on */
 	bool ending;        /* some are closing or over */
-	char peer[64];
 };
 
 /* -- Callbacks of a request, inside libcurl -- */
@@ -132,12 +132,13 @@ static void
 set_proxy(struct uplink_request *r)
 {
 	struct uplink_http *h = r->http;
+	const char *proxy = r->route->proxy;
 	long auth = CURLAUTH_ANY;
 
 	/* An empty name, unlike none, keeps libcurl from looking into the environment. */
-	curl_easy_setopt(r->easy, CURLOPT_PROXY, h->proxy == NULL ? "" : h->proxy);
+	curl_easy_setopt(r->easy, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
 	curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
-	if (h->proxy_user == NULL)
+	if (proxy == NULL || h->proxy_user == NULL)
 		return;
 	curl_easy_setopt(r->easy, CURLOPT_PROXYUSERNAME, h->proxy_user);
 	curl_easy_setopt(r->easy, CURLOPT_PROXYPASSWORD,
@@ -147,7 +148,7 @@ set_proxy(struct uplink_request *r)
 	 * exchange that opened the session has learned what the proxy wants: Basic is told at once; for
 	 * the others the body waits for "100 Continue" or 407.
 	 */
-	if (r->kind != EXCHANGE && h->proxy_auth == CURLAUTH_BASIC)
+	if (r->kind != EXCHANGE && r->route->proxy_auth == CURLAUTH_BASIC)
 		auth = CURLAUTH_BASIC;
 	curl_easy_setopt(r->easy, CURLOPT_PROXYAUTH, auth);
 }
@@ -167,11 +168,14 @@ set_tls(struct uplink_request *r)
 }
 
 static struct uplink_request *
-request_new(struct uplink_http *h, const char *url, enum kind kind, void *user)
+request_new(struct uplink_http *h, struct uplink_route *route, const char *path, enum kind kind,
+    void *user)
 {
 	struct uplink_request *r = mem_zalloc(sizeof(*r));
+	char *url = mem_printf("%s%s", route->base, path);
 
 	r->http = h;
+	r->route = route;
 	r->kind = kind;
 	r->user = user;
 	r->fd = CURL_SOCKET_BAD;
@@ -180,6 +184,7 @@ request_new(struct uplink_http *h, const char *url, enum kind kind, void *user)
 	if (r->easy == NULL)
 		abort(); /* it is out of memory */
 	curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	mem_free(url);
 	curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(r->easy, CURLOPT_SHARE, h->share);
 	curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->error);
@@ -230,9 +235,10 @@ request_free(struct uplink_request *r)
 }
 
 struct uplink_request *
-uplink_http_exchange(struct uplink_http *h, const char *url, const void *body, size_t n, void *user)
+uplink_http_exchange(struct uplink_http *h, struct uplink_route *route, const char *path,
+    const void *body, size_t n, void *user)
 {
-	struct uplink_request *r = request_new(h, url, EXCHANGE, user);
+	struct uplink_request *r = request_new(h, route, path, EXCHANGE, user);
 
 	curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)n);
@@ -244,10 +250,11 @@ uplink_http_exchange(struct uplink_http *h, const char *url, const void *body, s
 }
 
 struct uplink_request *
-uplink_http_stream(struct uplink_http *h, const char *url, bool up, void *user)
+uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char *path, bool up,
+    void *user)
 {
-	struct uplink_request *r = request_new(h, url, up ? STREAM_UP : STREAM_DOWN, user);
-	bool ask_first = h->proxy_auth != 0 && h->proxy_auth != CURLAUTH_BASIC;
+	struct uplink_request *r = request_new(h, route, path, up ? STREAM_UP : STREAM_DOWN, user);
+	bool ask_first = route->proxy_auth != 0 && route->proxy_auth != CURLAUTH_BASIC;
 
 	curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -303,7 +310,7 @@ pump(struct uplink_request *r)
 }
 
 static void
-note_peer(struct uplink_http *h, CURL *easy)
+note_peer(struct uplink_route *route, CURL *easy)
 {
 	char *ip = NULL;
 	long port = 0;
@@ -312,18 +319,18 @@ note_peer(struct uplink_http *h, CURL *easy)
 	curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
 	if (ip == NULL || *ip == '\0')
 		return;
-	snprintf(h->peer, sizeof(h->peer), strchr(ip, ':') == NULL ? "%s:%ld" : "[%s]:%ld", ip,
-	    port);
+	snprintf(route->peer, sizeof(route->peer), strchr(ip, ':') == NULL ? "%s:%ld" : "[%s]:%ld",
+	    ip, port);
 }
 
 static void
-note_proxy_auth(struct uplink_http *h, CURL *easy)
+note_proxy_auth(struct uplink_route *route, CURL *easy)
 {
 	long asked = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_PROXYAUTH_AVAIL, &asked);
 	if (asked != 0)
-		h->proxy_auth = asked;
+		route->proxy_auth = asked;
 }
 
 static void
@@ -334,15 +341,15 @@ finish(struct uplink_request *r)
 	struct uplink_http_result result = { 0 };
 	struct uplink_failure f = { .code = r->code, .text = r->error, .easy = r->easy };
 
-	note_peer(h, r->easy);
-	note_proxy_auth(h, r->easy);
+	note_peer(r->route, r->easy);
+	note_proxy_auth(r->route, r->easy);
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
 	result.from_hras = is_from_hras(r->easy);
 	result.body = buf_data(&r->answer);
 	result.body_len = buf_len(&r->answer);
 	f.status = result.status;
 	f.from_hras = result.from_hras;
-	f.proxy = h->proxy != NULL;
+	f.proxy = r->route->proxy != NULL;
 	f.proxy_user = h->proxy_user != NULL;
 	uplink_cause(&f, cause, sizeof(cause));
 	result.cause = cause;
@@ -406,12 +413,6 @@ uplink_http_run(struct uplink_http *h)
 	uplink_poll_apply(h->poll);
 }
 
-const char *
-uplink_http_peer(const struct uplink_http *h)
-{
-	return h->peer;
-}
-
 /* -- Begin and end -- */
 
 static void
@@ -438,11 +439,9 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 
 	h->handlers = *handlers;
 	h->arg = arg;
-	h->proxy = mem_strdup(config->proxy);
 	h->proxy_user = mem_strdup(config->proxy_user);
 	h->proxy_password = mem_strdup(config->proxy_password);
 	h->ca = mem_strdup(config->ca);
-	strcpy(h->peer, "-");
 	LIST_INIT(&h->requests);
 	TAILQ_INIT(&h->awake);
 	make_headers(h);
@@ -470,7 +469,6 @@ uplink_http_free(struct uplink_http *h)
 	curl_slist_free_all(h->headers);
 	curl_slist_free_all(h->headers_stream);
 	curl_slist_free_all(h->headers_expect);
-	mem_free(h->proxy);
 	mem_free(h->proxy_user);
 	if (h->proxy_password != NULL)
 		mem_wipe_free(h->proxy_password, strlen(h->proxy_password));

@@ -18,11 +18,12 @@
  */
 struct uplink_http;
 struct uplink_request;
+struct uplink_route;
 struct event_base;
 
-struct uplink_http_config {                              /* copied */
-	const char *proxy, *proxy_user, *proxy_password; /* NULL = none */
-	const char *ca;                                  /* NULL = the system's store */
+struct uplink_http_config {                      /* copied */
+	const char *proxy_user, *proxy_password; /* NULL = none */
+	const char *ca;                          /* NULL = the system's store */
 };
 
 #define UPLINK_HTTP_ANSWER_MAX 1024 /* a longer answer to an exchange is cut there */
@@ -56,11 +57,14 @@ struct uplink_http *uplink_http_new(struct event_base *base,
     void *arg);
 void uplink_http_free(struct uplink_http *h); /* closes all requests, without on_done */
 
-/* `user` goes to the handlers. All strings and bytes are copied. */
-struct uplink_request *uplink_http_exchange(struct uplink_http *h, const char *url,
-    const void *body, size_t n, void *user);
-struct uplink_request *uplink_http_stream(struct uplink_http *h, const char *url, bool up,
-    void *user);
+/*
+ * A request for `path` below the route's base. The route is borrowed until the request is over or
+ * closed, and learns from it; `path` and the body are copied; `user` goes to the handlers.
+ */
+struct uplink_request *uplink_http_exchange(struct uplink_http *h, struct uplink_route *route,
+    const char *path, const void *body, size_t n, void *user);
+struct uplink_request *uplink_http_stream(struct uplink_http *h, struct uplink_route *route,
+    const char *path, bool up, void *user);
 
 /* on_read has bytes again after it gave 0. */
 void uplink_http_wake(struct uplink_request *r);
@@ -70,8 +74,5 @@ void uplink_http_close(struct uplink_request *r);
 
 /* Does what was noted, until nothing is left. */
 void uplink_http_run(struct uplink_http *h);
-
-/* "192.0.2.1:80" of the connection made last (of the proxy, if any), "-" before. */
-const char *uplink_http_peer(const struct uplink_http *h);
 
 #endif

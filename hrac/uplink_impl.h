@@ -8,6 +8,7 @@
 #include "base/alarm.h"
 #include "hrac/uplink.h"
 #include "hrac/uplink_http.h"
+#include "hrac/uplink_route.h"
 #include "log/log.h"
 
 /*
@@ -47,8 +48,7 @@ struct uplink {
 	struct event_base *base;
 	struct uplink_handlers handlers;
 	void *arg;
-	char *url; /* ends with a slash */
-	char *transport;
+	struct uplink_route *route;
 	struct tunnel_cfg cfg;
 	struct handshake handshake;
 	struct uplink_http *http;

@@ -121,7 +121,7 @@ static void
 link_open(struct uplink *u, enum tunnel_dir dir)
 {
 	struct uplink_link *l = mem_zalloc(sizeof(*l));
-	char path[TUNNEL_PATH_MAX], *url;
+	char path[TUNNEL_PATH_MAX];
 
 	l->uplink = u;
 	if (tunnel_stream_open(u->tunnel, dir, l, clock_us(), path, &l->stream) < 0) {
@@ -129,9 +129,7 @@ link_open(struct uplink *u, enum tunnel_dir dir)
 		return;
 	}
 	LIST_INSERT_HEAD(&u->links, l, link);
-	url = mem_printf("%s%s", u->url, path);
-	l->request = uplink_http_stream(u->http, url, dir == TUNNEL_UP, l);
-	mem_free(url);
+	l->request = uplink_http_stream(u->http, u->route, path, dir == TUNNEL_UP, l);
 }
 
 void

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "hrac/uplink_impl.h"
 #include "tunnel/tally.h"
 
@@ -32,7 +31,7 @@ uplink_trouble(struct uplink *u, enum log_level level, const char *cause)
 	if (strcmp(u->cause, u->last_error) == 0)
 		return;
 	memcpy(u->cause, u->last_error, sizeof(u->cause));
-	log_line(level, "uplink", "%s: %s", u->url, u->cause);
+	log_line(level, "uplink", "%s: %s", u->route->base, u->cause);
 }
 
 void
@@ -43,9 +42,10 @@ uplink_set_state(struct uplink *u, enum tunnel_state state)
 	if (state == TUNNEL_UP_STATE) {
 		u->up_us = clock_us();
 		u->cause[0] = '\0';
-		log_info("uplink", "the tunnel to %s is up (%s)", u->url, u->transport);
+		log_info("uplink", "the tunnel to %s is up (%s)", u->route->base,
+		    u->route->transport);
 	} else if (u->state == TUNNEL_UP_STATE) {
-		log_warn("uplink", "the tunnel to %s is down", u->url);
+		log_warn("uplink", "the tunnel to %s is down", u->route->base);
 	}
 	u->state = state;
 	u->since_wall_s = clock_wall_s();
@@ -71,11 +71,8 @@ uplink_session_drop(struct uplink *u)
 static void
 exchange(struct uplink *u, enum uplink_phase phase, const uint8_t *body, size_t n)
 {
-	char *url = mem_printf("%svofw/1/open", u->url);
-
 	u->phase = phase;
-	uplink_http_exchange(u->http, url, body, n, NULL);
-	mem_free(url);
+	uplink_http_exchange(u->http, u->route, "vofw/1/open", body, n, NULL);
 }
 
 void
@@ -137,7 +134,8 @@ adopt(struct uplink *u, const struct tunnel_grant *grant)
 	u->renew = false;
 	u->up_us = 0;
 	u->counters.uplink_sessions++;
-	log_info("uplink", "session %016llx with %s%s", (unsigned long long)grant->session, u->url,
+	log_info("uplink", "session %016llx with %s%s", (unsigned long long)grant->session,
+	    u->route->base,
 	    restarted && u->counters.uplink_sessions > 1 ? ", which has restarted" : "");
 	u->tunnel = tunnel_new(&u->cfg, &uplink_tunnel_handlers, u, grant, clock_us());
 	uplink_set_bandwidth_max(u, u->bandwidth_max_kbit);
