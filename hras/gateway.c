@@ -224,7 +224,6 @@ on_secret(void *arg, const char *agent)
 static void
 configure(struct gateway *g, const struct gateway_config *config)
 {
-	g->tls = config->certificate != NULL;
 	g->grace_us = (config->grace_s == 0 ? GRACE_DEFAULT_S : config->grace_s) * CLOCK_S;
 	tunnel_cfg_default(TUNNEL_SERVER, &g->cfg);
 	g->cfg.seed = crypto_random_u64();
@@ -264,7 +263,8 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
 	event_add(&g->watch, &second);
 	for (i = 0; i < config->listen_n && err == 0; i++) {
-		http.listen = config->listen[i];
+		http.listen = config->listen[i].addr;
+		http.tls = config->listen[i].tls;
 		err = gateway_http_new(base, &http, &http_handlers, g, &g->http[i]);
 		g->http_n += err == 0;
 	}
@@ -407,7 +407,7 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	memset(out, 0, sizeof(*out));
 	out->agent = a->name;
 	out->state = a->state;
-	out->transport = transports[a->gateway->tls][a->via_proxy];
+	out->transport = transports[a->tls][a->via_proxy];
 	out->peer = a->peer;
 	out->last_error = a->last_error;
 	out->last_error_wall_s = a->last_error_wall_s;

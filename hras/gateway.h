@@ -33,10 +33,15 @@ struct event_base;
 #define GATEWAY_PENDING_S 10
 #define GATEWAY_PENDING_MAX 1024 /* a few agents on bad lines come back with 128 pairs each */
 
-struct gateway_config {                         /* all is copied */
-	struct addr listen[GATEWAY_LISTEN_MAX]; /* port 0 = any free one, see gateway_addr */
+struct gateway_listen {
+	struct addr addr; /* port 0 = any free one, see gateway_addr */
+	bool tls;         /* https; the certificate is that of the configuration */
+};
+
+struct gateway_config { /* all is copied */
+	struct gateway_listen listen[GATEWAY_LISTEN_MAX];
 	size_t listen_n;
-	const char *certificate;   /* PEM text, the chain; NULL = plain HTTP */
+	const char *certificate;   /* PEM text, the chain; NULL = no listener is https */
 	const char *key;           /* PEM text; with certificate */
 	uint32_t grace_s;          /* an agent away this long is gone; 0 = 30 */
 	unsigned connections_max;  /* streams a direction that an agent is asked for; 0 = 192 */

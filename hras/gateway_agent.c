@@ -158,8 +158,9 @@ watch_rivals(struct gateway_agent *a, const struct addr *peer)
 }
 
 static void
-adopt(struct gateway *g, const struct tunnel_grant *grant, const struct addr *peer)
+adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
 {
+	const struct addr peer = gateway_http_peer(r);
 	struct gateway_agent *a = gateway_find_name(g, grant->agent);
 	bool fresh = a == NULL || a->instance != grant->instance;
 	char text[ADDR_STR_MAX];
@@ -170,10 +171,12 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct addr *pe
 		gateway_session_drop(a);
 	gateway_set_state(a, TUNNEL_CONNECTING);
 	if (fresh)
-		watch_rivals(a, peer);
+		watch_rivals(a, &peer);
 	a->instance = grant->instance;
 	a->session = grant->session;
-	a->peer = *peer;
+	a->peer = peer;
+	a->tls = gateway_http_tls(r);
+	a->via_proxy = gateway_http_via_proxy(r);
 	a->sessions_n++;
 	a->away_since_us = clock_us();
 	remember_secret(a);
@@ -182,7 +185,7 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct addr *pe
 	gateway_set_bandwidth_max(a, a->bandwidth_max_kbit);
 	add_session(g, a);
 	log_info("gateway", "agent \"%s\" from %s: session %016llx%s", a->name,
-	    addr_str(peer, text), (unsigned long long)grant->session,
+	    addr_str(&peer, text), (unsigned long long)grant->session,
 	    fresh ? "" : ", instead of one that was lost");
 	if (a->busy)
 		tunnel_set_busy(a->tunnel, true, clock_us());
@@ -231,7 +234,7 @@ gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n)
 	err = handshake_server_input(g->handshakes, clock_us(), body, *n, out, &out_len, &granted,
 	    &grant);
 	if (err == 0 && granted)
-		adopt(g, &grant, &peer);
+		adopt(g, &grant, r);
 	else if (err == ERR_AUTH)
 		refuse(g, grant.agent, &peer);
 	else if (err == ERR_MALFORMED)

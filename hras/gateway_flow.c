@@ -232,6 +232,7 @@ gateway_flow_accept(void *arg, struct gateway_request *r, const char *path, void
 	}
 	LIST_INSERT_HEAD(&a->flows, f, link);
 	a->peer = gateway_http_peer(r);
+	a->tls = gateway_http_tls(r);
 	a->via_proxy = gateway_http_via_proxy(r);
 	gateway_mark(a);
 	*user = f;

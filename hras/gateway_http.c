@@ -47,6 +47,7 @@ struct gateway_http {
 	struct gateway_http_handlers handlers;
 	void *arg;
 	struct addr addr;
+	bool tls;
 	struct MHD_Daemon *daemon;
 	struct event ready; /* libmicrohttpd's epoll descriptor */
 	struct event again; /* it is to be run though the descriptor is not ready */
@@ -360,6 +361,12 @@ gateway_http_peer(const struct gateway_request *r)
 }
 
 bool
+gateway_http_tls(const struct gateway_request *r)
+{
+	return r->http->tls;
+}
+
+bool
 gateway_http_via_proxy(const struct gateway_request *r)
 {
 	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Via") != NULL ||
@@ -474,18 +481,18 @@ listen_on(struct gateway_http *h, const struct addr *a, int *out)
 }
 
 static void
-start_daemon(struct gateway_http *h, int fd, const char *certificate, const char *key)
+start_daemon(struct gateway_http *h, int fd, const struct gateway_http_config *config)
 {
 	struct MHD_OptionItem tls[] = {
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate },
-		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key },
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)config->certificate },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->key },
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0,
 		    (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
-	if (certificate == NULL)
+	if (!config->tls)
 		tls[0].option = MHD_OPTION_END;
 	else
 		flags |= MHD_USE_TLS;
@@ -506,20 +513,20 @@ gateway_http_new(struct event_base *base, const struct gateway_http_config *conf
 
 	h->handlers = *handlers;
 	h->arg = arg;
+	h->tls = config->tls;
 	LIST_INIT(&h->requests);
 	err = listen_on(h, &config->listen, &fd);
 	if (err < 0) {
 		mem_free(h);
 		return err;
 	}
-	start_daemon(h, fd, config->certificate, config->key);
+	start_daemon(h, fd, config);
 	if (h->daemon == NULL) {
 		log_error("gateway", "the HTTP server does not start%s: %s",
-		    config->certificate == NULL ? "" : " (tunnel.certificate, tunnel.key)",
-		    h->complaint);
+		    config->tls ? " (tunnel.certificate, tunnel.key)" : "", h->complaint);
 		close(fd);
 		mem_free(h);
-		return config->certificate == NULL ? ERR_IO : ERR_MALFORMED;
+		return config->tls ? ERR_MALFORMED : ERR_IO;
 	}
 	event_assign(&h->ready, base,
 	    MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,

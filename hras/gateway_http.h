@@ -53,7 +53,8 @@ struct gateway_http_counters {
 
 struct gateway_http_config { /* borrowed until return */
 	struct addr listen;
-	const char *certificate, *key; /* PEM text; NULL = plain HTTP */
+	bool tls;
+	const char *certificate, *key; /* PEM text; with tls */
 	uint32_t pending_s;            /* see GATEWAY_PENDING_S */
 };
 
@@ -77,6 +78,7 @@ void gateway_http_close(struct gateway_request *r);
 bool gateway_http_run(struct gateway_http *h);
 
 struct addr gateway_http_peer(const struct gateway_request *r);
+bool gateway_http_tls(const struct gateway_request *r);
 bool gateway_http_via_proxy(const struct gateway_request
 	*r); /* a proxy says that it passed it on */
 

@@ -58,7 +58,7 @@ struct gateway_agent {
 	unsigned rivals_n; /* new instances in a row, each soon after the one before */
 	uint64_t instance_us;
 	struct addr peer;
-	bool via_proxy;
+	bool tls, via_proxy; /* of its last connection */
 	const char *last_error;
 	uint64_t last_error_wall_s;
 };
@@ -86,7 +86,6 @@ struct gateway {
 	void *arg;
 	struct tunnel_cfg cfg;
 	uint64_t grace_us;
-	bool tls;
 	struct handshake_server *handshakes;
 	struct gateway_http *http[GATEWAY_LISTEN_MAX];
 	size_t http_n;

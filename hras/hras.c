@@ -270,17 +270,29 @@ read_pem(const char *file)
 	return text;
 }
 
+static void
+fill_listen(const struct config_hras *c, struct gateway_config *cfg)
+{
+	for (size_t i = 0; i < c->tunnel.listen_n; i++) {
+		const struct config_tunnel_listen *l = &c->tunnel.listen[i];
+
+		if (l->carrier == CONFIG_DATAGRAMS)
+			continue;
+		cfg->listen[cfg->listen_n++] =
+		    (struct gateway_listen){ l->addr, l->carrier == CONFIG_HTTPS };
+	}
+}
+
 static int
 start_gateway(struct hras *h)
 {
 	const struct config_hras *c = h->conf;
-	struct gateway_config cfg = { .listen_n = c->tunnel.listen_n,
-		.grace_s = c->tunnel.grace_s,
+	struct gateway_config cfg = { .grace_s = c->tunnel.grace_s,
 		.media_max_age_ms = c->media.max_age_ms };
 	char *certificate = NULL, *key = NULL;
 	int err = ERR_IO;
 
-	memcpy(cfg.listen, c->tunnel.listen, sizeof(cfg.listen));
+	fill_listen(c, &cfg);
 	if (c->tunnel.certificate != NULL &&
 	    ((certificate = read_pem(c->tunnel.certificate)) == NULL ||
 		(key = read_pem(c->tunnel.key)) == NULL))
@@ -387,7 +399,8 @@ same_sockets(const struct config_hras *a, const struct config_hras *b)
 	    addr_equal(&a->status.listen, &b->status.listen);
 
 	for (size_t i = 0; same && i < a->tunnel.listen_n; i++)
-		same = addr_equal(&a->tunnel.listen[i], &b->tunnel.listen[i]);
+		same = a->tunnel.listen[i].carrier == b->tunnel.listen[i].carrier &&
+		    addr_equal(&a->tunnel.listen[i].addr, &b->tunnel.listen[i].addr);
 	return same && same_listeners(&a->sip, &b->sip);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The options of both agents, their defaults and ranges, in one place. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,10 +128,10 @@ static const struct option hras_top[] = {
 };
 
 static const struct option hras_tunnel[] = {
-	{ .name = "listen", .type = &type_addr, .required = true,
+	{ .name = "listen", .type = &type_carrier, .required = true,
 	  .offset = offsetof(struct config_hras, tunnel.listen), .list_max = CONFIG_LISTEN_MAX,
 	  .list_n_offset = offsetof(struct config_hras, tunnel.listen_n),
-	  .expected = "\"ADDRESS:PORT\", at most 8" },
+	  .expected = "\"ADDRESS:PORT\", perhaps with http:, https: or udp: in front, at most 8" },
 	{ .name = "certificate", .type = &type_file, .with = "key",
 	  .offset = offsetof(struct config_hras, tunnel.certificate),
 	  .expected = "a readable PEM file with the chain of certificates" },
@@ -192,9 +193,73 @@ static const struct option user_options[] = {
 	END
 };
 
+/* clang-format on */
+
+static const char *
+carrier_str(enum config_carrier carrier)
+{
+	static const char *const names[] = { "", "http:", "https:", "udp:" };
+
+	return names[carrier];
+}
+
+/* Both cannot be bound: the same address, or one of them is all of this host. */
+static bool
+collide(const struct config_tunnel_listen *a, const struct config_tunnel_listen *b)
+{
+	if ((a->carrier == CONFIG_DATAGRAMS) != (b->carrier == CONFIG_DATAGRAMS) ||
+	    addr_port(&a->addr) != addr_port(&b->addr) ||
+	    addr_is_v6(&a->addr) != addr_is_v6(&b->addr))
+		return false;
+	return addr_equal(&a->addr, &b->addr) || addr_is_any(&a->addr) || addr_is_any(&b->addr);
+}
+
+static bool
+complete_hras_tunnel(void *conf, char wrong[static SCHEMA_WRONG_MAX])
+{
+	struct config_hras *c = conf;
+	char here[ADDR_STR_MAX], there[ADDR_STR_MAX];
+	size_t http_n = 0;
+
+	for (size_t i = 0; i < c->tunnel.listen_n; i++) {
+		struct config_tunnel_listen *l = &c->tunnel.listen[i], *before;
+
+		addr_str(&l->addr, here);
+		if (l->carrier == CONFIG_CARRIER_AUTO)
+			l->carrier = c->tunnel.certificate != NULL ? CONFIG_HTTPS : CONFIG_HTTP;
+		http_n += l->carrier != CONFIG_DATAGRAMS;
+		if (l->carrier == CONFIG_HTTPS && c->tunnel.certificate == NULL) {
+			snprintf(wrong, SCHEMA_WRONG_MAX,
+			    "tunnel.listen has https:%s, but there is no certificate; expected "
+			    "tunnel.certificate and tunnel.key beside it",
+			    here);
+			return false;
+		}
+		for (before = c->tunnel.listen; before < l; before++) {
+			if (!collide(before, l))
+				continue;
+			snprintf(wrong, SCHEMA_WRONG_MAX,
+			    "tunnel.listen has %s%s and %s%s, which cannot both be listened on; "
+			    "expected an address for each",
+			    carrier_str(before->carrier), addr_str(&before->addr, there),
+			    carrier_str(l->carrier), here);
+			return false;
+		}
+	}
+	if (http_n == 0) {
+		snprintf(wrong, SCHEMA_WRONG_MAX,
+		    "tunnel.listen has only udp: addresses; expected at least one of http: or https:, "
+		    "where agents open their sessions");
+		return false;
+	}
+	return true;
+}
+
+/* clang-format off */
+
 static const struct section hras_sections[] = {
 	{ .name = NULL, .options = hras_top },
-	{ .name = "tunnel", .options = hras_tunnel },
+	{ .name = "tunnel", .options = hras_tunnel, .complete = complete_hras_tunnel },
 	{ .name = "agent", .options = agent_options, .title = &agent_title, .required = true,
 	  .struct_size = sizeof(struct config_agent),
 	  .offset = offsetof(struct config_hras, agents),
@@ -217,6 +282,7 @@ static const struct schema hras_schema = { hras_sections, sizeof(struct config_h
 
 /* What type_choice, type_ports and the titles take for granted about the structs. */
 _Static_assert(sizeof(enum config_auth) == sizeof(int), "type_choice");
+_Static_assert(sizeof(struct config_tunnel_listen) <= 64, "the largest type");
 _Static_assert(sizeof(enum config_digest) == sizeof(int), "type_choice");
 _Static_assert(sizeof(enum log_level) == sizeof(int), "type_choice");
 _Static_assert(sizeof(unsigned) == sizeof(uint32_t), "type_u32");

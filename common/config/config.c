@@ -158,6 +158,62 @@ check_section(cfg_t *cfg, const struct section *s)
 	return 0;
 }
 
+static void
+fill_value(const struct option *o, const char *text, void *out)
+{
+	/* A file was read and checked a moment ago, a default is a constant of ours. */
+	if (text != NULL && o->type->parse(o, text, out) != NULL)
+		abort();
+}
+
+/* cfg NULL: the section is not in the file. */
+static void
+fill_options(const struct option *o, cfg_t *cfg, char *conf)
+{
+	for (; o->name != NULL; o++) {
+		size_t n = cfg == NULL ? 0 : cfg_size(cfg, o->name);
+
+		if (o->list_max != 0)
+			memcpy(conf + o->list_n_offset, &n, sizeof(n));
+		if (n == 0)
+			fill_value(o, o->def, conf + o->offset);
+		for (size_t i = 0; i < n; i++)
+			fill_value(o, cfg_getnstr(cfg, o->name, (unsigned)i),
+			    conf + o->offset + i * o->type->size);
+	}
+}
+
+static void
+release_options(const struct option *o, char *conf)
+{
+	for (; o->name != NULL; o++) {
+		size_t n = o->list_max == 0 ? 1 : o->list_max;
+
+		for (size_t i = 0; i < n && o->type->release != NULL; i++)
+			o->type->release(conf + o->offset + i * o->type->size);
+	}
+}
+
+/* Likewise, of what takes the values themselves: they are filled into a struct for it alone. */
+static int
+check_together(cfg_t *cfg, const struct section *s)
+{
+	char wrong[SCHEMA_WRONG_MAX];
+	bool good;
+	char *conf;
+
+	if (s->complete == NULL)
+		return 0;
+	conf = mem_zalloc(loading.schema->size);
+	fill_options(s->options, cfg, conf);
+	good = s->complete(conf, wrong);
+	release_options(s->options, conf);
+	mem_free(conf);
+	if (!good)
+		cfg_error(cfg, "%s", wrong);
+	return good ? 0 : -1;
+}
+
 /* A section was read to its closing brace. */
 static int
 on_section(cfg_t *cfg, cfg_opt_t *opt)
@@ -179,7 +235,7 @@ on_section(cfg_t *cfg, cfg_opt_t *opt)
 			return -1;
 		}
 	}
-	return check_section(sec, s);
+	return check_section(sec, s) < 0 ? -1 : check_together(sec, s);
 }
 
 /* What can only be missed when the whole file was read. */
@@ -255,31 +311,6 @@ declare(const struct schema *schema)
 	return cfg;
 }
 
-static void
-fill_value(const struct option *o, const char *text, void *out)
-{
-	/* A file was read and checked a moment ago, a default is a constant of ours. */
-	if (text != NULL && o->type->parse(o, text, out) != NULL)
-		abort();
-}
-
-/* cfg NULL: the section is not in the file. */
-static void
-fill_options(const struct option *o, cfg_t *cfg, char *conf)
-{
-	for (; o->name != NULL; o++) {
-		size_t n = cfg == NULL ? 0 : cfg_size(cfg, o->name);
-
-		if (o->list_max != 0)
-			memcpy(conf + o->list_n_offset, &n, sizeof(n));
-		if (n == 0)
-			fill_value(o, o->def, conf + o->offset);
-		for (size_t i = 0; i < n; i++)
-			fill_value(o, cfg_getnstr(cfg, o->name, (unsigned)i),
-			    conf + o->offset + i * o->type->size);
-	}
-}
-
 static int
 compare_titles(const void *a, const void *b)
 {
@@ -311,6 +342,7 @@ static void *
 fill(cfg_t *root)
 {
 	char *conf = mem_zalloc(loading.schema->size);
+	char wrong[SCHEMA_WRONG_MAX];
 
 	for (const struct section *s = loading.schema->sections; s->options != NULL; s++) {
 		if (s->title != NULL)
@@ -320,6 +352,8 @@ fill(cfg_t *root)
 		else
 			fill_options(s->options,
 			    is_given(root, s->name) ? cfg_getnsec(root, s->name, 0) : NULL, conf);
+		if (s->complete != NULL && is_given(root, s->name) && !s->complete(conf, wrong))
+			abort(); /* it was checked a moment ago */
 	}
 	return conf;
 }
@@ -363,17 +397,6 @@ schema_load(const struct schema *s, const char *file, void **out)
 		err = parse(file, text, out);
 	mem_wipe_free(text, strlen(text));
 	return err;
-}
-
-static void
-release_options(const struct option *o, char *conf)
-{
-	for (; o->name != NULL; o++) {
-		size_t n = o->list_max == 0 ? 1 : o->list_max;
-
-		for (size_t i = 0; i < n && o->type->release != NULL; i++)
-			o->type->release(conf + o->offset + i * o->type->size);
-	}
 }
 
 static void

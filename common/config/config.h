@@ -23,6 +23,13 @@ struct config_listen { /* "udp:192.0.2.1:5060" */
 	struct addr addr;
 };
 
+enum config_carrier { CONFIG_CARRIER_AUTO, CONFIG_HTTP, CONFIG_HTTPS, CONFIG_DATAGRAMS };
+
+struct config_tunnel_listen {        /* "https:192.0.2.1:443", "udp:192.0.2.1:443" */
+	enum config_carrier carrier; /* after load never CONFIG_CARRIER_AUTO */
+	struct addr addr;            /* perhaps of all of this host */
+};
+
 #define CONFIG_LISTEN_MAX 8
 #define CONFIG_DOMAINS_MAX 64
 #define CONFIG_DNS_MAX 8
@@ -84,9 +91,10 @@ struct config_hras {
 	char *domains[CONFIG_DOMAINS_MAX]; /* lower case; the first stands for hidden hosts */
 	size_t domains_n;
 	struct {
-		struct addr listen[CONFIG_LISTEN_MAX];
+		/* No two on one address; at least one is http or https, which needs certificate. */
+		struct config_tunnel_listen listen[CONFIG_LISTEN_MAX];
 		size_t listen_n;
-		char *certificate; /* PEM chain; with key: all listeners speak https */
+		char *certificate; /* PEM chain; with key: listeners speak https, if not told */
 		char *key;
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 		uint32_t bandwidth_max_kbit; /* of each agent's tunnel, each way; 0 = no cap */

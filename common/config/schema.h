@@ -11,6 +11,8 @@
  * by such a declaration. Neither the tables nor the types of values know the parser's library.
  */
 
+#define SCHEMA_WRONG_MAX 256
+
 struct option;
 
 /* A type of value: how its text becomes bytes of a struct. */
@@ -52,6 +54,11 @@ struct section {
 	const struct option *title; /* NULL: a plain section, at most once */
 	size_t struct_size, offset, n_offset;
 	bool required; /* titled: at least one */
+	/*
+	 * Of a plain section whose values were all read: completes those that follow from each other.
+	 * false, with what is wrong and what was expected, when they do not go together. May be NULL.
+	 */
+	bool (*complete)(void *conf, char wrong[static SCHEMA_WRONG_MAX]);
 };
 
 struct schema {
@@ -83,6 +90,7 @@ extern const struct type type_addr;     /* struct addr with a port; 0.0.0.0 and 
 extern const struct type type_host;     /* struct addr of one host, port 0 */
 extern const struct type type_server;   /* char *; an address, its port may be missing */
 extern const struct type type_listen;   /* struct config_listen of one host */
+extern const struct type type_carrier;  /* struct config_tunnel_listen */
 extern const struct type type_ports;    /* uint16_t[2]: the first and the last port */
 
 #endif

@@ -350,6 +350,31 @@ parse_listen(const struct option *o, const char *text, void *out)
 	return put(out, &l, sizeof(l));
 }
 
+static const char *
+parse_carrier(const struct option *o, const char *text, void *out)
+{
+	static const struct {
+		const char *prefix;
+		enum config_carrier carrier;
+	} carriers[] = { { "http:", CONFIG_HTTP }, { "https:", CONFIG_HTTPS },
+		{ "udp:", CONFIG_DATAGRAMS } };
+	struct config_tunnel_listen l;
+	const char *wrong;
+
+	memset(&l, 0, sizeof(l));
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
+		if (strncasecmp(text, carriers[i].prefix, strlen(carriers[i].prefix)) != 0)
+			continue;
+		text += strlen(carriers[i].prefix);
+		l.carrier = carriers[i].carrier;
+		break;
+	}
+	if (strncmp(text, "//", 2) == 0)
+		return "it is a URL, and an address is wanted";
+	wrong = parse_addr(o, text, &l.addr);
+	return wrong != NULL ? wrong : put(out, &l, sizeof(l));
+}
+
 /* RTP takes an even port and RTCP the next one, so one such pair is the least. */
 static const char *
 parse_ports(const struct option *o, const char *text, void *out)
@@ -473,4 +498,5 @@ const struct type type_bool = { sizeof(bool), parse_bool, NULL };
 const struct type type_addr = { sizeof(struct addr), parse_addr, NULL };
 const struct type type_host = { sizeof(struct addr), parse_host, NULL };
 const struct type type_listen = { sizeof(struct config_listen), parse_listen, NULL };
+const struct type type_carrier = { sizeof(struct config_tunnel_listen), parse_carrier, NULL };
 const struct type type_ports = { 2 * sizeof(uint16_t), parse_ports, NULL };

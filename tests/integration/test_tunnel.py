@@ -6,6 +6,7 @@ import re
 import time
 
 from lab.agents import HRAC, Hrac, Hras
+from lab.baresip import Phone
 from lab.capture import Capture
 from lab.certificates import Authority
 from lab.rawsip import Endpoint
@@ -82,6 +83,22 @@ def test_tls_through_squid(lab):
     hrac["tunnel"]["proxy"] = f"http://{DMZ_PROXY}:3128"
     _a_call_works(Pair(lab, hras, hrac, office))
     expect(squid is not None, "squid lives")
+
+
+def test_one_hras_serves_http_and_https(lab):
+    hras, hrac = _tls(lab)
+    hras["tunnel"]["listen"] = [f"http:{HRAS}:80", f"https:{HRAS}:443"]
+    hras["agent branch"] = {"secret": "branch-secret"}
+    pair = Pair(lab, hras, hrac)
+    branch = Hrac(lab.branch()).start()
+    branch.wait_tunnel()
+    pair.hras.wait_tunnel(agent="branch")
+    ways = {row["agent"]: row["transport"] for row in pair.hras.status()["tunnels"]}
+    expect(ways == {"office": "https", "branch": "http"}, f"each by its own way: {ways}")
+    alice, bob = pair.inside(), Phone(branch.office.p1, "bob", HRAC, answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob)
+    hang_up(alice, bob)
 
 
 def test_a_certificate_of_a_stranger_is_refused(lab):

@@ -186,7 +186,7 @@ http_pair_init(struct http_pair *p)
 	memset(p, 0, sizeof(*p));
 	p->base = event_base_new();
 	p->secret = "swordfish";
-	addr_parse("127.0.0.1:0", 0, &p->gateway_config.listen[0]);
+	addr_parse("127.0.0.1:0", 0, &p->gateway_config.listen[0].addr);
 	p->gateway_config.listen_n = 1;
 	/* On a busy machine a test may stand still for a while, and that is not what is tested. */
 	p->gateway_config.media_max_age_ms = p->uplink_config.media_max_age_ms = 10000;
@@ -215,7 +215,7 @@ http_pair_start_gateway(struct http_pair *p)
 
 	if (gateway_new(p->base, &p->gateway_config, &handlers, p, &p->gateway) < 0)
 		abort();
-	p->gateway_config.listen[0] = gateway_addr(p->gateway, 0);
+	p->gateway_config.listen[0].addr = gateway_addr(p->gateway, 0);
 }
 
 void
@@ -229,9 +229,8 @@ http_pair_start_uplink(struct http_pair *p)
 	struct uplink_config config = p->uplink_config;
 	char text[ADDR_STR_MAX], *url;
 
-	url = mem_printf("%s://%s/some/prefix",
-	    p->gateway_config.certificate == NULL ? "http" : "https",
-	    addr_str(&p->gateway_config.listen[0], text));
+	url = mem_printf("%s://%s/some/prefix", p->gateway_config.listen[0].tls ? "https" : "http",
+	    addr_str(&p->gateway_config.listen[0].addr, text));
 	if (config.url == NULL)
 		config.url = url;
 	if (uplink_new(p->base, &config, &handlers, p, &p->uplink) < 0)

@@ -182,7 +182,8 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 	assert_int_equal(c->domains_n, 1);
 	assert_string_equal(c->domains[0], "example.com");
 	assert_int_equal(c->tunnel.listen_n, 1);
-	assert_string_equal(addr_str(&c->tunnel.listen[0], str), "203.0.113.10:80");
+	assert_string_equal(addr_str(&c->tunnel.listen[0].addr, str), "203.0.113.10:80");
+	assert_int_equal(c->tunnel.listen[0].carrier, CONFIG_HTTP);
 	assert_null(c->tunnel.certificate);
 	assert_null(c->tunnel.key);
 	assert_int_equal(c->tunnel.grace_s, 30);
@@ -244,6 +245,28 @@ every_hrac_option_is_read(void **state)
 }
 
 static void
+a_tunnel_listens_for_each_kind_that_its_prefixes_name(void **state)
+{
+	static const enum config_carrier carriers[] = { CONFIG_HTTP, CONFIG_HTTPS, CONFIG_DATAGRAMS,
+		CONFIG_HTTPS };
+	struct config_hras *c =
+	    good_hras("domains = a agent a { secret = s }\n"
+		      "tunnel { listen = { \"HTTP:1.1.1.1:80\", \"https:[::]:443\",\n"
+		      "\"udp:1.1.1.1:8443\", 1.1.1.1:8443 }\n"
+		      "certificate = /dev/null key = /dev/null }\n"
+		      "sip { listen = udp:1.1.1.1:5060 } media { address = 1.1.1.1 }\n");
+	char str[ADDR_STR_MAX];
+
+	(void)state;
+	assert_int_equal(c->tunnel.listen_n, N(carriers));
+	for (size_t i = 0; i < N(carriers); i++)
+		assert_int_equal(c->tunnel.listen[i].carrier, carriers[i]);
+	assert_string_equal(addr_str(&c->tunnel.listen[1].addr, str), "[::]:443");
+	assert_string_equal(addr_str(&c->tunnel.listen[2].addr, str), "1.1.1.1:8443");
+	config_free_hras(c);
+}
+
+static void
 every_hras_option_is_read(void **state)
 {
 	struct config_hras *c =
@@ -265,7 +288,8 @@ every_hras_option_is_read(void **state)
 	assert_int_equal(c->domains_n, 2);
 	assert_string_equal(c->domains[0], "a.example");
 	assert_int_equal(c->tunnel.listen_n, 2);
-	assert_string_equal(addr_str(&c->tunnel.listen[1], str), "[::]:443");
+	assert_string_equal(addr_str(&c->tunnel.listen[1].addr, str), "[::]:443");
+	assert_int_equal(c->tunnel.listen[1].carrier, CONFIG_HTTPS);
 	assert_string_equal(c->tunnel.certificate, "/dev/null");
 	assert_string_equal(c->tunnel.key, "/dev/null");
 	assert_int_equal(c->tunnel.grace_s, 60);
@@ -422,6 +446,20 @@ wrong_values_of_hras_are_told_with_their_line(void **state)
 		{ 1, "domains = { a,\nb,\nA }", 3, "domains = \"A\": it stands twice" },
 		{ 1, "domains = { }", 10, "domains is missing" },
 		{ 2, "tunnel { listen = \"203.0.113.10\" }", 0, "its port is missing" },
+		{ 2, "tunnel { listen = \"http:203.0.113.10\" }", 0, "its port is missing" },
+		{ 2, "tunnel { listen = \"http://203.0.113.10:80\" }", 0, "it is a URL" },
+		{ 2, "tunnel { listen = \"tcp:203.0.113.10:80\" }", 0,
+		    "not an address; expected \"ADDRESS:PORT\", perhaps with http:" },
+		{ 2, "tunnel { listen = { 1.1.1.1:80,\n\"https:1.1.1.1:443\" } }", 3,
+		    "tunnel.listen has https:1.1.1.1:443, but there is no certificate; expected" },
+		{ 2, "tunnel { listen = { \"http:1.1.1.1:80\", 1.1.1.1:80 } }", 0,
+		    "tunnel.listen has http:1.1.1.1:80 and http:1.1.1.1:80, which cannot both" },
+		{ 2,
+		    "tunnel { certificate = /dev/null key = /dev/null\n"
+		    "listen = { \"http:0.0.0.0:443\", 1.1.1.1:443 } }",
+		    3, "tunnel.listen has http:0.0.0.0:443 and https:1.1.1.1:443, which cannot" },
+		{ 2, "tunnel { listen = { \"udp:1.1.1.1:443\", \"udp:1.1.1.2:443\" } }", 0,
+		    "only udp: addresses; expected at least one of http: or https:" },
 		{ 2, "tunnel { listen = a:1 certificate = /dev/null }", 0, "not an address" },
 		{ 2, "tunnel { listen = 1.1.1.1:1\ncertificate = /dev/null }", 3, "key is not" },
 		{ 2, "tunnel { listen = 1.1.1.1:1\nkey = /dev/null }", 3, "certificate is not" },
@@ -741,6 +779,7 @@ main(void)
 		cmocka_unit_test(least_hrac_loads_with_the_defaults_of_the_rest),
 		cmocka_unit_test(least_hras_loads_with_the_defaults_of_the_rest),
 		cmocka_unit_test(every_hrac_option_is_read),
+		cmocka_unit_test(a_tunnel_listens_for_each_kind_that_its_prefixes_name),
 		cmocka_unit_test(every_hras_option_is_read),
 		cmocka_unit_test(the_smaller_bandwidth_max_of_an_agent_and_of_all_counts),
 		cmocka_unit_test(calls_max_is_a_number_or_auto),

@@ -40,7 +40,7 @@ on_raw(evutil_socket_t fd, short what, void *arg)
 static void
 raw_open(struct raw *r, struct http_pair *p, const void *bytes, size_t n)
 {
-	struct addr *a = &p->gateway_config.listen[0];
+	struct addr *a = &p->gateway_config.listen[0].addr;
 
 	memset(r, 0, sizeof(*r));
 	r->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -86,6 +86,7 @@ strangers_who_begin_a_tls_handshake_and_stop_do_not_keep_us_busy(void **state)
 	http_pair_init(&p);
 	p.gateway_config.certificate = ca.certificate;
 	p.gateway_config.key = ca.key;
+	p.gateway_config.listen[0].tls = true;
 	p.uplink_config.ca = ca.file;
 	http_pair_start_gateway(&p);
 	for (i = 0; i < 8; i++)
@@ -112,13 +113,14 @@ a_port_in_use_and_a_bad_certificate_fail_the_start(void **state)
 	int fd;
 
 	(void)state;
-	fd = bound_socket(&config.listen[1]);
-	assert_int_equal(addr_parse("127.0.0.1:0", 0, &config.listen[0]), 0);
+	fd = bound_socket(&config.listen[1].addr);
+	assert_int_equal(addr_parse("127.0.0.1:0", 0, &config.listen[0].addr), 0);
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_IN_USE);
-	assert_int_equal(addr_parse("192.0.2.1:80", 0, &config.listen[1]), 0);
+	assert_int_equal(addr_parse("192.0.2.1:80", 0, &config.listen[1].addr), 0);
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_IO);
 	config.listen_n = 1;
 	config.certificate = config.key = "rubbish";
+	config.listen[0].tls = true;
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_MALFORMED);
 	close(fd);
 	event_base_free(base);

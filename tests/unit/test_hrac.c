@@ -248,11 +248,11 @@ setup(void **state)
 
 	signal(SIGPIPE, SIG_IGN);
 	f->base = event_base_new();
-	addr_parse("127.0.0.1", 0, &cfg.listen[0]);
+	addr_parse("127.0.0.1", 0, &cfg.listen[0].addr);
 	assert_int_equal(gateway_new(f->base, &cfg, &handlers, f, &f->gateway), 0);
 	f->phone = loopback_udp(&f->phone_addr);
-	fd = loopback_udp(&cfg.listen[0]);
-	f->sip_port = addr_port(&cfg.listen[0]);
+	fd = loopback_udp(&cfg.listen[0].addr);
+	f->sip_port = addr_port(&cfg.listen[0].addr);
 	close(fd);
 	*state = f;
 	return 0;

@@ -152,7 +152,7 @@ load(const struct fixture *f, const char *more)
 	file = loopback_file(text);
 	assert_int_equal(config_load_hras(file, &conf), 0);
 	loopback_file_free(file);
-	addr_set_port(&conf->tunnel.listen[0], 0);
+	addr_set_port(&conf->tunnel.listen[0].addr, 0);
 	return conf;
 }
 
@@ -484,7 +484,7 @@ a_start_that_fails_in_the_middle_leaves_nothing(void **state)
 	addr_set_port(&good, (uint16_t)(f->sip_port + 1));
 	conf = load(f, OFFICE);
 	conf->sip.listen[0].addr = good;
-	conf->tunnel.listen[0] = taken;
+	conf->tunnel.listen[0].addr = taken;
 	assert_refused(f, conf);
 	snprintf(more, sizeof(more), OFFICE "status { listen = \"127.0.0.1:%u\" }",
 	    addr_port(&taken));

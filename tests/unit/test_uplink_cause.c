@@ -201,6 +201,7 @@ a_certificate_of_another_authority_is_refused_with_the_reason(void **state)
 	http_pair_init(&p);
 	p.gateway_config.certificate = ca.certificate;
 	p.gateway_config.key = ca.key;
+	p.gateway_config.listen[0].tls = true;
 	http_pair_start_gateway(&p);
 	p.uplink_config.ca = other.file;
 	assert_cause(&p, "the certificate of HRAS is not trusted: SSL certificate problem");
@@ -209,7 +210,7 @@ a_certificate_of_another_authority_is_refused_with_the_reason(void **state)
 	p.uplink_config.ca = "/nonexistent/ca.pem";
 	assert_cause(&p, "the file of tunnel.ca cannot be used");
 	p.uplink_config.ca = ca.file;
-	p.gateway_config.certificate = NULL; /* the url is http: */
+	p.gateway_config.listen[0].tls = false; /* the url is http: */
 	assert_cause(&p, "the connection was cut");
 	assert_int_equal(p.agent_sessions_n, 0);
 	http_pair_free(&p);

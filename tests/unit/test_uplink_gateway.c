@@ -224,7 +224,7 @@ two_agents_at_two_addresses_do_not_hear_each_other(void **state)
 
 	(void)state;
 	http_pair_init(&p);
-	assert_int_equal(addr_parse("[::1]:0", 0, &p.gateway_config.listen[1]), 0);
+	assert_int_equal(addr_parse("[::1]:0", 0, &p.gateway_config.listen[1].addr), 0);
 	p.gateway_config.listen_n = 2;
 	http_pair_start_gateway(&p);
 	second = gateway_addr(p.gateway, 1);
@@ -261,6 +261,7 @@ tls_is_verified_by_the_authority_given(void **state)
 	http_pair_init(&p);
 	p.gateway_config.certificate = ca.certificate;
 	p.gateway_config.key = ca.key;
+	p.gateway_config.listen[0].tls = true;
 	p.uplink_config.ca = ca.file;
 	http_pair_start_gateway(&p);
 	http_pair_start_uplink(&p);

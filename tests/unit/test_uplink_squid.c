@@ -286,6 +286,7 @@ through_a_proxy_to_https(void **state)
 	http_pair_init(&p);
 	p.gateway_config.certificate = ca.certificate;
 	p.gateway_config.key = ca.key;
+	p.gateway_config.listen[0].tls = true;
 	http_pair_start_gateway(&p);
 	p.uplink_config.ca = ca.file;
 	p.uplink_config.proxy = basic.closed_url;
