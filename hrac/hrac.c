@@ -393,7 +393,7 @@ start_uplink(struct hrac *h)
 		.on_state = on_state,
 		.on_session = on_session };
 	const struct config_hrac *c = h->conf;
-	const struct uplink_config config = { .url = c->tunnel.url,
+	struct uplink_config config = { .transport = c->tunnel.transport,
 		.agent = c->tunnel.agent,
 		.secret = c->tunnel.secret,
 		.proxy = c->tunnel.proxy,
@@ -405,6 +405,8 @@ start_uplink(struct hrac *h)
 		.rotate_age_s = c->tunnel.rotate_age_s,
 		.media_max_age_ms = c->media.max_age_ms };
 
+	for (size_t i = 0; i < c->tunnel.urls_n; i++)
+		config.urls[i] = c->tunnel.urls[i];
 	return uplink_new(h->base, &config, &handlers, h, &h->uplink);
 }
 
@@ -474,7 +476,7 @@ hrac_start(struct event_base *base, void *conf, void **state)
 		return err;
 	}
 	log_info(COMPONENT, "%s: agent \"%s\", tunnel to %s", PACKAGE_VERSION,
-	    h->conf->tunnel.agent, h->conf->tunnel.url);
+	    h->conf->tunnel.agent, h->conf->tunnel.urls[0]);
 	*state = h;
 	return 0;
 }
@@ -488,10 +490,21 @@ same(const char *a, const char *b)
 }
 
 static bool
+same_urls(const struct config_hrac *a, const struct config_hrac *b)
+{
+	bool all = a->tunnel.urls_n == b->tunnel.urls_n;
+
+	for (size_t i = 0; all && i < a->tunnel.urls_n; i++)
+		all = same(a->tunnel.urls[i], b->tunnel.urls[i]);
+	return all;
+}
+
+static bool
 same_tunnel(const struct config_hrac *a, const struct config_hrac *b)
 {
-	return same(a->tunnel.url, b->tunnel.url) && same(a->tunnel.agent, b->tunnel.agent) &&
-	    same(a->tunnel.secret, b->tunnel.secret) && same(a->tunnel.proxy, b->tunnel.proxy) &&
+	return same_urls(a, b) && a->tunnel.transport == b->tunnel.transport &&
+	    same(a->tunnel.agent, b->tunnel.agent) && same(a->tunnel.secret, b->tunnel.secret) &&
+	    same(a->tunnel.proxy, b->tunnel.proxy) &&
 	    same(a->tunnel.proxy_user, b->tunnel.proxy_user) &&
 	    same(a->tunnel.proxy_password, b->tunnel.proxy_password) &&
 	    same(a->tunnel.ca, b->tunnel.ca) &&

@@ -166,7 +166,7 @@ check_url(const char *url)
 static void
 configure(struct uplink *u, const struct uplink_config *config)
 {
-	u->route = uplink_route_new(config->url, config->proxy);
+	u->route = uplink_route_new(config->urls[0], config->proxy);
 	tunnel_cfg_default(TUNNEL_CLIENT, &u->cfg);
 	if (config->connections_max != 0)
 		u->cfg.connections_max = config->connections_max;
@@ -186,7 +186,7 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	uint64_t random[2];
 	int err;
 
-	err = check_url(config->url);
+	err = check_url(config->urls[0]);
 	if (err < 0)
 		return err;
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))

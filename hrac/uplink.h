@@ -27,8 +27,13 @@
 struct uplink;
 struct event_base;
 
-struct uplink_config {      /* all strings are copied */
-	const char *url;    /* "http://host[:port]/prefix/" or "https://..." */
+#define UPLINK_URLS_MAX 8
+
+struct uplink_config { /* all strings are copied */
+	/* "http://host[:port]/prefix/" or "https://...", the best first; NULL behind the last. Those
+	 * with the same host are ways to one HRAS, another host is another HRAS. */
+	const char *urls[UPLINK_URLS_MAX + 1];
+	int transport;      /* enum config_transport */
 	const char *agent;  /* our name at HRAS, at most HANDSHAKE_AGENT_MAX bytes */
 	const char *secret; /* at most 255 bytes */
 	const char *proxy;  /* "http://host:port"; NULL = direct, whatever the environment says */

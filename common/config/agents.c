@@ -15,6 +15,7 @@
 /* clang-format off */
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+static const char *const transport_choices[] = { "auto", "udp", "stream", "proxy", "poll", NULL };
 static const char *const auth_choices[] = { "none", "outside", "all", NULL };
 static const char *const digest_choices[] = { "both", "md5", "sha256", NULL };
 static const char *const internal_calls_choices[] = { "relay", "direct", NULL };
@@ -60,8 +61,12 @@ static const struct option hrac_status[] = { STATUS_OPTIONS(config_hrac), END };
 
 static const struct option hrac_tunnel[] = {
 	{ .name = "url", .type = &type_url, .min = 1, .max = 1024, .required = true,
-	  .offset = offsetof(struct config_hrac, tunnel.url),
-	  .expected = "\"http://HOST[:PORT]/\" or \"https://HOST[:PORT]/\"" },
+	  .offset = offsetof(struct config_hrac, tunnel.urls), .list_max = CONFIG_URLS_MAX,
+	  .list_n_offset = offsetof(struct config_hrac, tunnel.urls_n),
+	  .expected = "\"http://HOST[:PORT]/\" or \"https://HOST[:PORT]/\", at most 8" },
+	{ .name = "transport", .type = &type_choice, .def = "auto",
+	  .offset = offsetof(struct config_hrac, tunnel.transport), .choices = transport_choices,
+	  .expected = "auto, udp, stream, proxy or poll" },
 	{ .name = "agent", .type = &type_name, .min = 1, .max = 64, .required = true,
 	  .offset = offsetof(struct config_hrac, tunnel.agent),
 	  .expected = "1 to 64 of the characters A-Z a-z 0-9 . _ -" },

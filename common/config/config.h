@@ -31,6 +31,7 @@ struct config_tunnel_listen {        /* "https:192.0.2.1:443", "udp:192.0.2.1:44
 };
 
 #define CONFIG_LISTEN_MAX 8
+#define CONFIG_URLS_MAX 8
 #define CONFIG_DOMAINS_MAX 64
 #define CONFIG_DNS_MAX 8
 
@@ -51,9 +52,22 @@ struct config_status {
 	struct addr listen; /* not set: no status page */
 };
 
+/* Which rungs of the ladder may be used (docs/ARCHITECTURE.md): all, or what is asked for by name. */
+enum config_transport {
+	CONFIG_AUTO,
+	CONFIG_BY_UDP,
+	CONFIG_BY_STREAM,
+	CONFIG_BY_PROXY,
+	CONFIG_BY_POLL,
+};
+
 struct config_hrac {
 	struct {
-		char *url;    /* "http://host[:port]/" or "https://..."; a path prefix is kept */
+		/* "http://host[:port]/" or "https://..."; a path prefix is kept. The best first: those
+		 * with the same host are ways to one HRAS, another host is another HRAS. */
+		char *urls[CONFIG_URLS_MAX];
+		size_t urls_n;
+		int transport; /* enum config_transport */
 		char *agent;  /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
 		char *secret; /* the shared secret */
 		char *proxy;  /* "http://host:port", NULL = direct (environment not consulted) */

@@ -231,8 +231,8 @@ http_pair_start_uplink(struct http_pair *p)
 
 	url = mem_printf("%s://%s/some/prefix", p->gateway_config.listen[0].tls ? "https" : "http",
 	    addr_str(&p->gateway_config.listen[0].addr, text));
-	if (config.url == NULL)
-		config.url = url;
+	if (config.urls[0] == NULL)
+		config.urls[0] = url;
 	if (uplink_new(p->base, &config, &handlers, p, &p->uplink) < 0)
 		abort();
 	mem_free(url);

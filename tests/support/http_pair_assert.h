@@ -39,9 +39,9 @@ start_over_forwarder(struct http_pair *p)
 	http_pair_start_gateway(p);
 	f = tcp_forwarder_new(p->base, &p->gateway_config.listen[0].addr);
 	url = mem_printf("http://127.0.0.1:%u", tcp_forwarder_port(f));
-	p->uplink_config.url = url;
+	p->uplink_config.urls[0] = url;
 	http_pair_start_uplink(p);
-	p->uplink_config.url = NULL;
+	p->uplink_config.urls[0] = NULL;
 	mem_free(url);
 	return f;
 }

@@ -148,7 +148,9 @@ least_hrac_loads_with_the_defaults_of_the_rest(void **state)
 	char str[ADDR_STR_MAX];
 
 	(void)state;
-	assert_string_equal(c->tunnel.url, "http://203.0.113.10/");
+	assert_int_equal(c->tunnel.urls_n, 1);
+	assert_string_equal(c->tunnel.urls[0], "http://203.0.113.10/");
+	assert_int_equal(c->tunnel.transport, CONFIG_AUTO);
 	assert_string_equal(c->tunnel.agent, "office");
 	assert_string_equal(c->tunnel.secret, "change-me");
 	assert_null(c->tunnel.proxy);
@@ -216,7 +218,8 @@ every_hrac_option_is_read(void **state)
 {
 	struct config_hrac *c =
 	    good_hrac("/* all of it */ log_level = debug // bare words do\n"
-		      "tunnel { url = https://hras.example.com:8443/voice/ agent = 'a.b-c_9'\n"
+		      "tunnel { url = { https://hras.example.com:8443/voice/, http://b/ }\n"
+		      "transport = poll agent = 'a.b-c_9'\n"
 		      "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
 		      "proxy_user = u proxy_password = \"\" ca = /dev/null connections_max = 250\n"
 		      "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
@@ -226,7 +229,10 @@ every_hrac_option_is_read(void **state)
 
 	(void)state;
 	assert_int_equal(c->log_level, LOG_DEBUG);
-	assert_string_equal(c->tunnel.url, "https://hras.example.com:8443/voice/");
+	assert_int_equal(c->tunnel.urls_n, 2);
+	assert_string_equal(c->tunnel.urls[0], "https://hras.example.com:8443/voice/");
+	assert_string_equal(c->tunnel.urls[1], "http://b/");
+	assert_int_equal(c->tunnel.transport, CONFIG_BY_POLL);
 	assert_string_equal(c->tunnel.agent, "a.b-c_9");
 	assert_string_equal(c->tunnel.secret, "# not a comment { ");
 	assert_string_equal(c->tunnel.proxy, "http://[2001:db8::1]:3128");
@@ -372,6 +378,10 @@ wrong_values_of_hrac_are_told_with_their_line(void **state)
 		{ 1, "tunnel { url = \"\"", 0, "it is empty; expected \"http://HOST" },
 		{ 1, "tunnel { url = \"ftp://h/\"", 0, "its scheme is neither http nor https" },
 		{ 1, "tunnel { url = \"h\"", 0, "scheme" },
+		{ 1, "tunnel { url = { http://a/, h }", 0, "scheme" },
+		{ 1, "tunnel { url = { http://a/, http://a/ }", 0, "it stands twice in the list" },
+		{ 1, "tunnel { url = http://a/ transport = tcp", 0,
+		    "expected auto, udp, stream, proxy or poll" },
 		{ 1, "tunnel { url = \"http://\"", 0, "its host is not valid" },
 		{ 1, "tunnel { url = \"http:///x\"", 0, "its host is not valid" },
 		{ 1, "tunnel { url = \"http://-h/\"", 0, "its host is not valid" },
@@ -507,7 +517,7 @@ what_is_missing_or_too_much_is_told_with_its_line(void **state)
 		{ 2, "", 3, "tunnel.agent is missing" },
 		{ 3, "}", 0, "tunnel.secret is missing" },
 		{ 6, "media {", 7, "media.address is missing" },
-		{ 1, "tunnel { ulr = x", 0, "no such option 'ulr'; expected one of: url agent" },
+		{ 1, "tunnel { ulr = x", 0, "no such option 'ulr'; expected one of: url transport agent" },
 		{ 8, "statsu { }", 0, "expected one of: log_level tunnel sip media status" },
 		{ 8, "domains = x", 0, "no such option 'domains'" },
 		{ 7, "timeout = 90 }", 0, "no such option 'timeout'" },

@@ -408,8 +408,8 @@ a_tunnel_section_that_cannot_work_leaves_the_old_one(void **state)
 
 	start(f);
 	old = f->hrac->conf;
-	mem_free(conf->tunnel.url);
-	conf->tunnel.url = mem_strdup("gopher://127.0.0.1/");
+	mem_free(conf->tunnel.urls[0]);
+	conf->tunnel.urls[0] = mem_strdup("gopher://127.0.0.1/");
 	hrac_reload(f->hrac, conf);
 	assert_ptr_equal(f->hrac->conf, old);
 	teach_leg(f, 3, PORT_MIN + 1);

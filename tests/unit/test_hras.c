@@ -200,7 +200,7 @@ start(struct fixture *f)
 	f->hras = hras;
 	a = gateway_addr(f->hras->gateway, 0);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", addr_port(&a));
-	cfg.url = url;
+	cfg.urls[0] = url;
 	assert_int_equal(uplink_new(f->base, &cfg, &handlers, f, &f->uplink), 0);
 	wait_for(f, has_session);
 }

@@ -26,16 +26,16 @@ what_stands_in_the_way_is_named(void **state)
 
 	(void)state;
 	http_pair_init(&p);
-	p.uplink_config.url = "http://hras.invalid/";
+	p.uplink_config.urls[0] = "http://hras.invalid/";
 	assert_cause(&p, "the name of HRAS is not resolved");
-	p.uplink_config.url = "http://127.0.0.1:9/";
+	p.uplink_config.urls[0] = "http://127.0.0.1:9/";
 	assert_cause(&p, "cannot connect to HRAS: Connection refused");
 	p.uplink_config.proxy = "http://127.0.0.1:9";
 	assert_cause(&p, "cannot connect to the proxy: Connection refused");
 	p.uplink_config.proxy = "http://proxy.invalid:3128";
 	assert_cause(&p, "the name of the proxy is not resolved");
 	p.uplink_config.proxy = NULL;
-	p.uplink_config.url = "https://127.0.0.1:9/";
+	p.uplink_config.urls[0] = "https://127.0.0.1:9/";
 	p.uplink_config.ca = "/nonexistent/ca.pem";
 	assert_cause(&p, "cannot connect to HRAS");
 	http_pair_free(&p);
@@ -103,7 +103,7 @@ a_failure_that_goes_on_is_told_once(void **state)
 
 	(void)state;
 	http_pair_init(&p);
-	p.uplink_config.url = "http://127.0.0.1:9/told-once/";
+	p.uplink_config.urls[0] = "http://127.0.0.1:9/told-once/";
 	http_pair_start_uplink(&p);
 	assert_true(http_pair_wait(&p, failed_thrice, &p, 3 * SOON_MS));
 	assert_int_equal(logged_n("told-once"), 1);
@@ -179,7 +179,7 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 	event_add(liar.listener, NULL);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		liar.answer = cases[i].answer;
-		p.uplink_config.url = cases[i].as_proxy ? "http://192.0.2.1/" : url;
+		p.uplink_config.urls[0] = cases[i].as_proxy ? "http://192.0.2.1/" : url;
 		p.uplink_config.proxy = cases[i].as_proxy ? url : NULL;
 		assert_cause(&p, cases[i].words);
 	}
@@ -222,20 +222,20 @@ static void
 a_configuration_that_cannot_work_is_refused(void **state)
 {
 	static const struct uplink_handlers handlers = { 0 };
-	struct uplink_config config = { .url = "ftp://h/", .agent = "a", .secret = "s" };
+	struct uplink_config config = { .urls = { "ftp://h/" }, .agent = "a", .secret = "s" };
 	struct event_base *base = event_base_new();
 	char name[100];
 	struct uplink *u;
 
 	(void)state;
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
-	config.url = "http://user:password@h/";
+	config.urls[0] = "http://user:password@h/";
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
-	config.url = "http://h/?q";
+	config.urls[0] = "http://h/?q";
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_MALFORMED);
 	memset(name, 'a', sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	config.url = "http://h/";
+	config.urls[0] = "http://h/";
 	config.agent = name;
 	assert_int_equal(uplink_new(base, &config, &handlers, NULL, &u), ERR_TOO_BIG);
 	event_base_free(base);

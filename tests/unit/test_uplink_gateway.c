@@ -232,7 +232,7 @@ two_agents_at_two_addresses_do_not_hear_each_other(void **state)
 	http_pair_start_uplink(&p);
 	assert_up(&p);
 	office = p.agent;
-	config.url = url;
+	config.urls[0] = url;
 	assert_int_equal(uplink_new(p.base, &config, &handlers, NULL, &u), 0);
 	assert_true(http_pair_wait(&p, branch_is_up, &p, SOON_MS));
 	p.agent = office; /* its last on_session was the other's */
