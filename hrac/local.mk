@@ -11,10 +11,12 @@ libhrac_a_SOURCES = \
 	hrac/watch.c
 libuplink_a_SOURCES = \
 	hrac/uplink.c hrac/uplink.h hrac/uplink_impl.h \
+	hrac/uplink_body.c hrac/uplink_body.h \
 	hrac/uplink_cause.c hrac/uplink_cause.h \
 	hrac/uplink_http.c hrac/uplink_http.h \
 	hrac/uplink_link.c \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
+	hrac/uplink_probe.c hrac/uplink_probe.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
 	hrac/uplink_session.c
 

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/tcp.h"
 #include "hrac/uplink_cause.h"
@@ -33,6 +34,8 @@ struct uplink_request {
 	TAILQ_ENTRY(uplink_request) awake_link; /* while `awake` */
 	struct uplink_http *http;
 	struct uplink_route *route;
+	const struct uplink_http_handlers *handlers; /* those of `http`, or its own ... */
+	void *arg;                                   /* ... and their argument */
 	enum kind kind;
 	void *user;
 	CURL *easy;
@@ -43,6 +46,8 @@ struct uplink_request {
 	bool over;         /* libcurl is done with it, on_done is due */
 	bool checked;      /* the answer's head is HRAS's */
 	unsigned pulls;    /* calls of on_read */
+	uint64_t asked_us; /* when the connection was ready for the request; 0 = it is not */
+	uint64_t heard_us; /* when the head of the answer began; 0 = it did not */
 	CURLcode code;     /* when over */
 	struct buf answer; /* of an exchange */
 	char error[CURL_ERROR_SIZE];
@@ -87,7 +92,7 @@ on_curl_read(char *out, size_t size, size_t n, void *arg)
 	r->pulls++;
 	if (r->closing)
 		return CURL_READFUNC_ABORT;
-	got = r->http->handlers.on_read(r->http->arg, r->user, (uint8_t *)out, size * n);
+	got = r->handlers->on_read(r->arg, r->user, (uint8_t *)out, size * n);
 	if (got == UPLINK_HTTP_END)
 		return 0;
 	if (got == 0) {
@@ -119,11 +124,36 @@ on_curl_write(char *in, size_t size, size_t n, void *arg)
 		return buf_append(&r->answer, in, len) == 0 ? len : 0;
 	if (!r->checked) {
 		curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-		r->checked = r->kind == STREAM_DOWN && status == 200 && is_from_hras(r->easy);
+		r->checked = status == 200 && is_from_hras(r->easy);
 		if (!r->checked)
 			return 0;
 	}
-	return r->http->handlers.on_write(r->http->arg, r->user, (uint8_t *)in, len) ? len : 0;
+	return r->handlers->on_write(r->arg, r->user, (uint8_t *)in, len) ? len : 0;
+}
+
+/* The connection stands, also through a proxy, and the request is about to be written. */
+static int
+on_curl_prereq(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	struct uplink_request *r = arg;
+
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	r->asked_us = clock_us();
+	return CURL_PREREQFUNC_OK;
+}
+
+/* A line of a head; the last head is the answer's. */
+static size_t
+on_curl_header(char *line, size_t size, size_t n, void *arg)
+{
+	struct uplink_request *r = arg;
+
+	if (size * n >= 5 && memcmp(line, "HTTP/", 5) == 0)
+		r->heard_us = clock_us();
+	return size * n;
 }
 
 /* -- Requests -- */
@@ -176,6 +206,8 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 
 	r->http = h;
 	r->route = route;
+	r->handlers = &h->handlers;
+	r->arg = h->arg;
 	r->kind = kind;
 	r->user = user;
 	r->fd = CURL_SOCKET_BAD;
@@ -197,6 +229,10 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 	curl_easy_setopt(r->easy, CURLOPT_SOCKOPTDATA, r);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, on_curl_write);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+	curl_easy_setopt(r->easy, CURLOPT_PREREQFUNCTION, on_curl_prereq);
+	curl_easy_setopt(r->easy, CURLOPT_PREREQDATA, r);
+	curl_easy_setopt(r->easy, CURLOPT_HEADERFUNCTION, on_curl_header);
+	curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, r);
 	set_proxy(r);
 	set_tls(r);
 	LIST_INSERT_HEAD(&h->requests, r, link);
@@ -272,6 +308,23 @@ uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char
 	}
 	request_start(r);
 	return r;
+}
+
+void
+uplink_http_handle(struct uplink_request *r, const struct uplink_http_handlers *handlers, void *arg)
+{
+	r->handlers = handlers;
+	r->arg = arg;
+}
+
+struct probe_segments
+uplink_http_segments(const struct uplink_request *r)
+{
+	struct probe_segments s = { 0, 0 };
+
+	if (r->fd != CURL_SOCKET_BAD)
+		tcp_segments(r->fd, &s.sent, &s.again);
+	return s;
 }
 
 void
@@ -351,10 +404,19 @@ finish(struct uplink_request *r)
 	f.from_hras = result.from_hras;
 	f.proxy = r->route->proxy != NULL;
 	f.proxy_user = h->proxy_user != NULL;
+	result.asked_us = r->asked_us;
+	if (r->asked_us != 0 && r->heard_us > r->asked_us)
+		result.answer_us = (uint32_t)(r->heard_us - r->asked_us);
 	uplink_cause(&f, cause, sizeof(cause));
 	result.cause = cause;
-	h->handlers.on_done(h->arg, r->user, &result);
+	r->handlers->on_done(r->arg, r->user, &result);
 	request_free(r);
+}
+
+void
+uplink_http_turn(struct uplink_http *h)
+{
+	h->handlers.on_turn(h->arg);
 }
 
 /* Sends what was woken. A body not paused is still on its way: libcurl will ask by itself. */

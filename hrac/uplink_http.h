@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tunnel/probe.h"
+
 /*
  * The requests of the uplink, over libcurl's multi interface and libevent; private to the uplink.
  * It knows nothing of sessions: a request is a small POST whose answer is collected (exchange), or
@@ -34,6 +36,9 @@ struct uplink_http_result {
 	bool from_hras;      /* the answer looks like one of VoFW, not of something in between */
 	const uint8_t *body; /* of an exchange; borrowed until return */
 	size_t body_len;
+	uint64_t asked_us; /* by clock_us, when the connection was ready; 0 = it never was */
+	uint32_t
+	    answer_us; /* from the request, the connection being ready, to its answer; 0 = none */
 	/* Why this is not a 200 of HRAS that ended in order, in plain words; "" when it is one. */
 	const char *cause;
 };
@@ -43,7 +48,10 @@ struct uplink_http_result {
 struct uplink_http_handlers {
 	/* Bytes for a body up: n > 0, 0 = none now (uplink_http_wake tells), UPLINK_HTTP_END. */
 	long (*on_read)(void *arg, void *user, uint8_t *out, size_t cap);
-	/* Bytes of a body down. false: close the request. */
+	/*
+	 * Bytes of a body down, or of HRAS's answer to a body up (none of those that carry the tunnel).
+	 * false: close the request.
+	 */
 	bool (*on_write)(void *arg, void *user, const uint8_t *in, size_t n);
 	/* The request is over by itself, and its struct ends on return. Not inside libcurl. */
 	void (*on_done)(void *arg, void *user, const struct uplink_http_result *result);
@@ -65,6 +73,19 @@ struct uplink_request *uplink_http_exchange(struct uplink_http *h, struct uplink
     const char *path, const void *body, size_t n, void *user);
 struct uplink_request *uplink_http_stream(struct uplink_http *h, struct uplink_route *route,
     const char *path, bool up, void *user);
+
+/*
+ * For this one request these handlers with this argument, both borrowed while it lives, instead of
+ * the object's; on_turn stays the object's.
+ */
+void uplink_http_handle(struct uplink_request *r, const struct uplink_http_handlers *handlers,
+    void *arg);
+
+/* What its TCP connection sent until now; for a handler that runs inside libcurl. */
+struct probe_segments uplink_http_segments(const struct uplink_request *r);
+
+/* Asks the owner for a turn, since something was noted from outside of one. */
+void uplink_http_turn(struct uplink_http *h);
 
 /* on_read has bytes again after it gave 0. */
 void uplink_http_wake(struct uplink_request *r);

@@ -207,7 +207,7 @@ uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n)
 	struct uplink *u = arg;
 	int err;
 
-	if (l->aborted)
+	if (l->aborted || tunnel_stream_dir(l->stream) == TUNNEL_UP)
 		return false;
 	u->depth++;
 	err = tunnel_input(u->tunnel, l->stream, in, n, clock_us());

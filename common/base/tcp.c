@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/tcp.h"
 
+#include <linux/tcp.h> /* of libc's the tcp_info is too short */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #ifndef TCP_RTO_MAX_MS
@@ -25,4 +25,18 @@ tcp_for_stream(int fd)
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		(void)setsockopt(fd, IPPROTO_TCP, options[i].name, &options[i].value,
 		    sizeof(options[i].value));
+}
+
+void
+tcp_segments(int fd, uint32_t *sent, uint32_t *again)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	*sent = *again = 0;
+	/* An older kernel gives less than it was asked for: that stays 0. */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return;
+	*again = info.tcpi_total_retrans;
+	*sent = info.tcpi_data_segs_out;
 }

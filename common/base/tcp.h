@@ -2,6 +2,8 @@
 #ifndef VOFW_BASE_TCP_H
 #define VOFW_BASE_TCP_H
 
+#include <stdint.h>
+
 /*
  * The options of a TCP socket that carries a stream of the tunnel, on either end: what is written
  * leaves at once, little waits unsent in the kernel, and a peer that is gone is noticed.
@@ -16,5 +18,9 @@
  * is not told. May be called before connect.
  */
 void tcp_for_stream(int fd);
+
+/* How many segments with data the socket has sent, and how many of these were repetitions; 0 and 0
+ * where the system does not tell. */
+void tcp_segments(int fd, uint32_t *sent, uint32_t *again);
 
 #endif

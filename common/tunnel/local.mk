@@ -14,6 +14,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/meter.c common/tunnel/meter.h \
 	common/tunnel/output.c \
 	common/tunnel/parity.c common/tunnel/parity.h \
+	common/tunnel/probe.c common/tunnel/probe.h \
 	common/tunnel/recover.c common/tunnel/recover.h \
 	common/tunnel/redundancy.c \
 	common/tunnel/reliable.c common/tunnel/reliable.h \

@@ -129,3 +129,78 @@ request_window_use(struct request_window *w, uint32_t serial)
 	w->used[serial % REQUEST_WINDOW / 8] |= (uint8_t)(1u << serial % 8);
 	return 0;
 }
+
+/* -- Probes -- */
+
+static void
+probe_mac(const struct tunnel_grant *grant, const struct probe_request *r, uint8_t out[static 16])
+{
+	static const char label[] = "vofw1 probe";
+	struct crypto_text key = { grant->key, sizeof(grant->key) };
+	uint8_t text[sizeof(label) + 1 + 8 + 4 + 8], mac[CRYPTO_MAC_LEN];
+	struct wire_write w = wire_writer(text, sizeof(text));
+
+	wire_put_bytes(&w, label, sizeof(label));
+	wire_put_u8(&w, (uint8_t)r->dir);
+	wire_put_u64(&w, r->session);
+	wire_put_u32(&w, r->serial);
+	wire_put_u16(&w, (uint16_t)r->plan.count);
+	wire_put_u16(&w, (uint16_t)r->plan.size);
+	wire_put_u32(&w, r->plan.interval_ms);
+	crypto_hmac(key, (struct crypto_text){ text, w.used }, mac);
+	memcpy(out, mac, 16);
+}
+
+void
+request_print_probe(const struct tunnel_grant *grant, enum tunnel_dir dir, uint32_t serial,
+    const struct probe_plan *plan, char path[static TUNNEL_PATH_MAX])
+{
+	struct probe_request r = {
+		.dir = dir, .session = grant->session, .serial = serial, .plan = *plan
+	};
+	int n;
+
+	probe_mac(grant, &r, r.mac);
+	n = snprintf(path, TUNNEL_PATH_MAX,
+	    "vofw/1/probe/%s/%016" PRIx64 "/%08" PRIx32 "/%04" PRIx32 "%04" PRIx32 "%08" PRIx32 "/",
+	    dir_names[dir], r.session, serial, plan->count, plan->size, plan->interval_ms);
+	for (size_t i = 0; i < sizeof(r.mac); i++)
+		n += snprintf(path + n, TUNNEL_PATH_MAX - (size_t)n, "%02x", r.mac[i]);
+}
+
+int
+request_parse_probe(const char *path, struct probe_request *out)
+{
+	struct probe_request r = { .dir = TUNNEL_UP };
+	uint8_t numbers[8 + 4 + 8] = { 0 };
+	struct wire_read rd = wire_reader(numbers, sizeof(numbers));
+
+	if (!skip(&path, "vofw/1/probe/"))
+		return ERR_MALFORMED;
+	if (skip(&path, "down/"))
+		r.dir = TUNNEL_DOWN;
+	else if (!skip(&path, "up/"))
+		return ERR_MALFORMED;
+	if (!get_hex(&path, numbers, 8) || !skip(&path, "/") || !get_hex(&path, numbers + 8, 4) ||
+	    !skip(&path, "/") || !get_hex(&path, numbers + 12, 8) || !skip(&path, "/") ||
+	    !get_hex(&path, r.mac, sizeof(r.mac)) || *path != '\0')
+		return ERR_MALFORMED;
+	r.session = wire_get_u64(&rd);
+	r.serial = wire_get_u32(&rd);
+	r.plan.count = wire_get_u16(&rd);
+	r.plan.size = wire_get_u16(&rd);
+	r.plan.interval_ms = wire_get_u32(&rd);
+	if (r.session == 0 || r.serial == 0 || !probe_plan_good(&r.plan))
+		return ERR_MALFORMED;
+	*out = r;
+	return 0;
+}
+
+bool
+request_probe_genuine(const struct tunnel_grant *grant, const struct probe_request *r)
+{
+	uint8_t mac[16];
+
+	probe_mac(grant, r, mac);
+	return r->session == grant->session && crypto_equal(mac, r->mac, sizeof(mac));
+}

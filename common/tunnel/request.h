@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tunnel/probe.h"
 #include "tunnel/tunnel.h"
 
 /*
@@ -30,5 +31,25 @@ struct request_window {
 
 /* Marks the serial as used. ERR_EXISTS when it was before, or is too old to tell. */
 int request_window_use(struct request_window *w, uint32_t serial);
+
+/* -- Probes: the same with a plan, under a MAC of their own (docs/PROTOCOL.md, "Probes") -- */
+
+struct probe_request { /* a parsed path; plain data */
+	enum tunnel_dir dir;
+	uint64_t session;
+	uint32_t serial; /* of the session's probes, which have numbers of their own */
+	struct probe_plan plan;
+	uint8_t mac[16];
+};
+
+/* Writes the path for one probe, NUL included. */
+void request_print_probe(const struct tunnel_grant *grant, enum tunnel_dir dir, uint32_t serial,
+    const struct probe_plan *plan, char path[static TUNNEL_PATH_MAX]);
+
+/* The part of a request's path from "vofw/1/" on. ERR_MALFORMED, also for a plan out of bounds. */
+int request_parse_probe(const char *path, struct probe_request *out);
+
+/* As request_genuine. */
+bool request_probe_genuine(const struct tunnel_grant *grant, const struct probe_request *r);
 
 #endif

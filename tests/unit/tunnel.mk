@@ -11,7 +11,7 @@ sim_sources = tests/support/sim.c tests/support/sim.h \
 alone = tests/support/alone.c tests/support/alone.h
 lossy_link = tests/support/lossy_link.c tests/support/lossy_link.h
 unit_tests += tests/unit/test_control tests/unit/test_guard tests/unit/test_handshake tests/unit/test_meter \
-	tests/unit/test_parity tests/unit/test_protocol tests/unit/test_recover \
+	tests/unit/test_parity tests/unit/test_probe tests/unit/test_protocol tests/unit/test_recover \
 	tests/unit/test_reliable tests/unit/test_sched tests/unit/test_tunnel \
 	tests/unit/test_tunnel_alone tests/unit/test_tunnel_frame tests/unit/test_tunnel_harm
 unit_tests += tests/unit/test_tunnel_edge
