@@ -10,9 +10,14 @@ libhrac_a_SOURCES = \
 	hrac/taught.c hrac/taught.h \
 	hrac/watch.c
 libuplink_a_SOURCES = \
+	hrac/pac.c hrac/pac.h \
+	hrac/pac_child.c \
+	hrac/proxy.c hrac/proxy.h \
+	hrac/proxy_way.c hrac/proxy_way.h \
 	hrac/uplink.c hrac/uplink.h hrac/uplink_impl.h \
 	hrac/uplink_body.c hrac/uplink_body.h \
 	hrac/uplink_cause.c hrac/uplink_cause.h \
+	hrac/uplink_fetch.c hrac/uplink_fetch.h \
 	hrac/uplink_http.c hrac/uplink_http.h \
 	hrac/uplink_link.c \
 	hrac/uplink_poll.c hrac/uplink_poll.h \

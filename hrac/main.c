@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stddef.h>
+#include <string.h>
 
 #include "base/daemon.h"
 #include "config/config.h"
 #include "hrac/hrac.h"
+#include "hrac/pac.h"
 
 static int
 load(const char *file, void **conf)
@@ -36,5 +38,7 @@ main(int argc, char **argv)
 		.free = hrac_free,
 	};
 
+	if (argc > 0 && strcmp(argv[0], PAC_CHILD_NAME) == 0)
+		return pac_child();
 	return daemon_main(&daemon, argc, argv);
 }

@@ -34,6 +34,8 @@ function users(header) {
 		return "^common/config/config\\.c$"
 	if (header ~ /^jansson/)
 		return "^common/status/"
+	if (header ~ /^pacparser/)
+		return "^hrac/pac_child\\.c$"
 	if (header ~ /^sqlite3/)
 		return "^common/sip/"
 	return ""

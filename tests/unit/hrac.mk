@@ -3,6 +3,12 @@ unit_tests += tests/unit/test_outage
 tests_unit_test_outage_LDADD = libhrac.a $(LDADD)
 unit_tests += tests/unit/test_taught
 tests_unit_test_taught_LDADD = libhrac.a $(LDADD)
+unit_tests += tests/unit/test_pac
+tests_unit_test_pac_LDADD = libuplink.a $(LDADD)
+unit_tests += tests/unit/test_proxy_way
+tests_unit_test_proxy_way_LDADD = libuplink.a $(LDADD)
+unit_tests += tests/unit/test_proxy_find
+tests_unit_test_proxy_find_LDADD = libuplink.a $(LDADD)
 
 loopback_sources = tests/support/loopback.c tests/support/loopback.h
 unit_tests += tests/unit/test_hrac
