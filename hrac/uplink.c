@@ -192,7 +192,7 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return ERR_IO;
 	u = mem_zalloc(sizeof(*u));
-	err = handshake_init(&u->handshake, config->agent, config->secret, random[0]);
+	err = handshake_init(&u->handshake, config->agent, config->secret, random[0], true);
 	if (err < 0) {
 		log_error("uplink", "tunnel.agent or tunnel.secret: %s", err_str(err));
 		mem_free(u);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "hrac/uplink_impl.h"
+#include "tunnel/crypto.h"
 #include "tunnel/tally.h"
 
 #define RETRY_BASE_US (500 * CLOCK_MS)
@@ -82,7 +83,7 @@ uplink_session_open(struct uplink *u)
 	size_t n;
 
 	u->counters.uplink_handshakes++;
-	handshake_hello(&u->handshake, body, &n);
+	handshake_hello(&u->handshake, HANDSHAKE_SESSION, 0, body, &n);
 	exchange(u, PHASE_HELLO, body, n);
 }
 
@@ -134,8 +135,8 @@ adopt(struct uplink *u, const struct tunnel_grant *grant)
 	u->renew = false;
 	u->up_us = 0;
 	u->counters.uplink_sessions++;
-	log_info("uplink", "session %016llx with %s%s", (unsigned long long)grant->session,
-	    u->route->base,
+	log_info("uplink", "session %016llx with %s, %s%s", (unsigned long long)grant->session,
+	    u->route->base, cipher_str(grant->cipher),
 	    restarted && u->counters.uplink_sessions > 1 ? ", which has restarted" : "");
 	u->tunnel = tunnel_new(&u->cfg, &uplink_tunnel_handlers, u, grant, clock_us());
 	uplink_set_bandwidth_max(u, u->bandwidth_max_kbit);
@@ -146,7 +147,17 @@ adopt(struct uplink *u, const struct tunnel_grant *grant)
 	u->more = true;
 }
 
-/* One side does not know the other's secret: an operator must act, and haste helps nobody. */
+/* An operator must act, and haste helps nobody. */
+static void
+refused(struct uplink *u, const char *cause)
+{
+	uplink_trouble(u, LOG_ERROR, cause);
+	u->counters.uplink_refused++;
+	uplink_session_open_in(u,
+	    REFUSED_WAIT_US + tunnel_backoff_us(0, REFUSED_WAIT_US, REFUSED_WAIT_US, &u->seed));
+}
+
+/* One side does not know the other's secret. */
 static void
 no_secret(struct uplink *u, const char *verdict, const char *cause)
 {
@@ -154,10 +165,29 @@ no_secret(struct uplink *u, const char *verdict, const char *cause)
 
 	snprintf(text, sizeof(text), "HRAS %s agent \"%s\": %s", verdict, u->handshake.agent,
 	    cause);
-	uplink_trouble(u, LOG_ERROR, text);
-	u->counters.uplink_refused++;
-	uplink_session_open_in(u,
-	    REFUSED_WAIT_US + tunnel_backoff_us(0, REFUSED_WAIT_US, REFUSED_WAIT_US, &u->seed));
+	refused(u, text);
+}
+
+/* What is wrong with the answer of one that speaks HTTP like HRAS. */
+static void
+opening_failed(struct uplink *u, int err)
+{
+	char text[UPLINK_TEXT_MAX];
+
+	if (err == ERR_AUTH) {
+		no_secret(u, "does not know the secret of",
+		    "another secret is set there, or this is not our HRAS");
+	} else if (err == ERR_UNSUPPORTED && u->handshake.peer_version == 0) {
+		refused(u, "HRAS demands that the tunnel is sealed (tunnel.seal is false here)");
+	} else if (err == ERR_UNSUPPORTED) {
+		snprintf(text, sizeof(text),
+		    "HRAS is of another version: it speaks version %u of the protocol, and we speak %u",
+		    u->handshake.peer_version, HANDSHAKE_VERSION);
+		refused(u, text);
+	} else {
+		uplink_trouble(u, LOG_WARN, "HRAS's answer to the opening cannot be understood");
+		retry(u);
+	}
 }
 
 static void
@@ -178,18 +208,11 @@ opening_answered(struct uplink *u, const struct uplink_http_result *r)
 		err = handshake_finish(&u->handshake, r->body, r->body_len, &grant);
 		if (err == 0) {
 			adopt(u, &grant);
-			explicit_bzero(&grant, sizeof(grant));
+			crypto_wipe(&grant, sizeof(grant));
 			return;
 		}
 	}
-	if (err == ERR_AUTH) {
-		no_secret(u, "does not know the secret of",
-		    "another secret is set there, or this is not our HRAS");
-		return;
-	}
-	uplink_trouble(u, LOG_WARN,
-	    "HRAS's answer to the opening cannot be understood (another version?)");
-	retry(u);
+	opening_failed(u, err);
 }
 
 void
@@ -197,6 +220,10 @@ uplink_session_answered(struct uplink *u, const struct uplink_http_result *r)
 {
 	if (r->status == 403 && r->from_hras) {
 		no_secret(u, "refuses", "wrong secret or unknown agent");
+	} else if (r->status == 400 && r->from_hras) {
+		refused(u,
+		    "HRAS does not understand how we open the session: it is of another "
+		    "version");
 	} else if (r->cause[0] != '\0') {
 		uplink_trouble(u, LOG_WARN, r->cause);
 		retry(u);

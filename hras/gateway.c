@@ -20,7 +20,9 @@ static const struct metric metrics[] = {
 	    "Bodies of open requests."),
 	METRIC(struct gateway_counters, gateway_sessions, METRIC_COUNTER, "Sessions agreed upon."),
 	METRIC(struct gateway_counters, gateway_refused, METRIC_COUNTER,
-	    "Openings with a wrong proof."),
+	    "Openings with a wrong proof, of another version, or unsealed."),
+	METRIC(struct gateway_counters, gateway_visits, METRIC_COUNTER,
+	    "Visits of agents that look what gets through."),
 	METRIC(struct gateway_counters, gateway_malformed_opens, METRIC_COUNTER,
 	    "Openings that are none."),
 	METRIC(struct gateway_counters, gateway_agents, METRIC_GAUGE,
@@ -181,7 +183,7 @@ on_alarm(void *arg, uint64_t now_us)
 	leave(g);
 }
 
-/* Once a second: who is away for too long. */
+/* Once a second: who is away for too long, and keys whose time is over. */
 static void
 on_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -192,6 +194,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	enter(g);
+	handshake_server_tidy(g->handshakes, now_us);
 	HASH_ITER(by_name, g->by_name, a, next) {
 		if (a->state != TUNNEL_UP_STATE && now_us - a->away_since_us >= g->grace_us)
 			gateway_agent_gone(a, "it was away for too long");
@@ -258,7 +261,7 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 		log_error("gateway", "no descriptor for a timer: %s", strerror(errno));
 		err = ERR_IO;
 	}
-	g->handshakes = handshake_server_new(on_secret, g);
+	g->handshakes = handshake_server_new(on_secret, g, true);
 	evtimer_assign(&g->turn, base, on_turn, g);
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
 	event_add(&g->watch, &second);

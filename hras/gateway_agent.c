@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "hras/gateway_impl.h"
+#include "tunnel/crypto.h"
 #include "tunnel/tally.h"
 
 #define RIVAL_US (60 * CLOCK_S) /* another instance so soon after the last one: two boxes? */
@@ -194,28 +195,125 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	gateway_mark(a);
 }
 
-static void
-refuse(struct gateway *g, const char *agent, const struct addr *peer)
+/* Which slot counts for a host that could not open; NULL: a flood from many hosts does not flood the log. */
+static struct gateway_source *
+source_of(struct gateway *g, const struct addr *peer)
 {
 	struct addr host = *peer;
 	uint64_t now_us = clock_us();
-	char text[ADDR_HOST_MAX];
 	struct gateway_source *s;
 
-	g->counters.gateway_refused++;
 	addr_set_port(&host, 0);
 	s = &g->sources[addr_hash(&host) % GATEWAY_SOURCES_N];
 	if (!addr_same_host(&s->addr, &host)) {
 		if (s->addr.u.sa.sa_family != AF_UNSPEC && now_us - s->last_us < CLOCK_S)
-			return; /* counted; a flood from many hosts does not flood the log */
+			return NULL;
 		memset(s, 0, sizeof(*s));
 		s->addr = host;
 	}
 	s->failures++;
 	s->last_us = now_us;
-	log_warn_limited(&s->limit, "gateway",
-	    "refused agent \"%s\" from %s: wrong secret or unknown agent (%llu times from there)",
-	    agent, addr_host(&host, text), (unsigned long long)s->failures);
+	return s;
+}
+
+static void
+refuse(struct gateway *g, const char *agent, const struct addr *peer)
+{
+	struct gateway_source *s = source_of(g, peer);
+	char text[ADDR_HOST_MAX];
+
+	g->counters.gateway_refused++;
+	if (s != NULL)
+		log_warn_limited(&s->limit, "gateway",
+		    "refused agent \"%s\" from %s: wrong secret or unknown agent (%llu times from "
+		    "there)",
+		    agent, addr_host(&s->addr, text), (unsigned long long)s->failures);
+}
+
+static void
+refuse_unsealed(struct gateway *g, const char *agent, const struct addr *peer)
+{
+	struct gateway_source *s = source_of(g, peer);
+	char text[ADDR_HOST_MAX];
+
+	g->counters.gateway_refused++;
+	if (s != NULL)
+		log_warn_limited(&s->limit, "gateway",
+		    "refused agent \"%s\" from %s: its tunnel.seal is false, and ours is not",
+		    agent, addr_host(&s->addr, text));
+}
+
+static void
+refuse_version(struct gateway *g, unsigned version, const struct addr *peer)
+{
+	struct gateway_source *s = source_of(g, peer);
+	char text[ADDR_HOST_MAX];
+
+	g->counters.gateway_refused++;
+	if (s != NULL)
+		log_warn_limited(&s->limit, "gateway",
+		    "refused an agent from %s: it is of another version and speaks version %u of "
+		    "the protocol, and we speak %u",
+		    addr_host(&s->addr, text), version, HANDSHAKE_VERSION);
+}
+
+/* A proved agent wants to know what gets through; its session goes on meanwhile. */
+static unsigned
+visit(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
+{
+	const struct addr peer = gateway_http_peer(r);
+	char text[ADDR_STR_MAX];
+
+	g->counters.gateway_visits++;
+	log_debug("gateway", "agent \"%s\" from %s: visit %016llx", grant->agent,
+	    addr_str(&peer, text), (unsigned long long)grant->session);
+	return 200;
+}
+
+/* A new key for a session that only its own agent may name. */
+static unsigned
+rekey(struct gateway *g, const struct tunnel_grant *grant)
+{
+	struct gateway_agent *a = gateway_find_session(g, grant->session);
+
+	if (a == NULL || strcmp(a->name, grant->agent) != 0 || a->instance != grant->instance)
+		return 404;
+	return 503;
+}
+
+static unsigned
+granted(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
+{
+	switch (grant->purpose) {
+	case HANDSHAKE_SESSION:
+		adopt(g, grant, r);
+		return 200;
+	case HANDSHAKE_VISIT:
+		return visit(g, grant, r);
+	case HANDSHAKE_REKEY:
+		return rekey(g, grant);
+	}
+	return 400;
+}
+
+/* What came of a body that is no HELLO and no good RESPONSE. */
+static unsigned
+open_failed(struct gateway *g, int err, const char *agent, unsigned version,
+    const struct addr *peer)
+{
+	switch (err) {
+	case ERR_AUTH:
+		refuse(g, agent, peer);
+		return 403;
+	case ERR_FULL:
+		return 503;
+	case ERR_UNSUPPORTED:
+		refuse_version(g, version, peer);
+		return 400;
+	default:
+		g->counters.gateway_malformed_opens++;
+		return 400;
+	}
 }
 
 unsigned
@@ -224,26 +322,25 @@ gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n)
 	struct gateway *g = arg;
 	struct addr peer = gateway_http_peer(r);
 	uint8_t out[HANDSHAKE_BODY_MAX];
-	struct tunnel_grant grant = { .agent = "" };
-	bool granted = false;
+	enum handshake_step step = HANDSHAKE_CHALLENGED;
+	struct tunnel_grant grant;
+	unsigned status = 200;
 	size_t out_len = 0;
 	int err;
 
 	g->counters.gateway_handshakes++;
 	g->depth++;
-	err = handshake_server_input(g->handshakes, clock_us(), body, *n, out, &out_len, &granted,
+	err = handshake_server_input(g->handshakes, clock_us(), body, *n, out, &out_len, &step,
 	    &grant);
-	if (err == 0 && granted)
-		adopt(g, &grant, r);
-	else if (err == ERR_AUTH)
-		refuse(g, grant.agent, &peer);
-	else if (err == ERR_MALFORMED)
-		g->counters.gateway_malformed_opens++;
-	g->depth--;
-	explicit_bzero(&grant, sizeof(grant));
 	if (err < 0)
-		return err == ERR_AUTH ? 403 : err == ERR_FULL ? 503 : 400;
+		status = open_failed(g, err, grant.agent, out[0], &peer);
+	else if (step == HANDSHAKE_GRANTED)
+		status = granted(g, &grant, r);
+	else if (step == HANDSHAKE_UNSEALED)
+		refuse_unsealed(g, grant.agent, &peer);
+	g->depth--;
+	crypto_wipe(&grant, sizeof(grant));
 	memcpy(body, out, out_len);
 	*n = out_len;
-	return 200;
+	return status;
 }

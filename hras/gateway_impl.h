@@ -66,7 +66,7 @@ TAILQ_HEAD(gateway_agents, gateway_agent);
 
 struct gateway_counters {
 	uint64_t gateway_handshakes, gateway_sessions, gateway_refused, gateway_malformed_opens;
-	uint64_t gateway_agents, gateway_agents_gone;
+	uint64_t gateway_visits, gateway_agents, gateway_agents_gone;
 	uint64_t gateway_unknown_sessions, gateway_streams_refused;
 	uint64_t gateway_connections, gateway_connections_expired, gateway_requests;
 	uint64_t gateway_requests_refused, gateway_requests_oversized;

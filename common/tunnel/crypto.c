@@ -8,6 +8,9 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* base/err.h stays out of this file: OpenSSL has a type ERR_STATE. */
 
 void
 crypto_random(void *out, size_t n)
@@ -62,6 +65,73 @@ crypto_hkdf(struct crypto_text ikm, struct crypto_text salt, struct crypto_text 
 		abort();
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
+}
+
+void
+crypto_expand(const uint8_t key[static CRYPTO_KEY_LEN], struct crypto_text info,
+    uint8_t out[static CRYPTO_KEY_LEN])
+{
+	uint8_t text[CRYPTO_INFO_MAX + 1];
+
+	if (info.n > CRYPTO_INFO_MAX)
+		abort();
+	memcpy(text, info.p, info.n);
+	text[info.n] = 1;
+	crypto_hmac((struct crypto_text){ key, CRYPTO_KEY_LEN },
+	    (struct crypto_text){ text, info.n + 1 }, out);
+}
+
+static EVP_PKEY *
+x25519_key(const uint8_t private_key[static CRYPTO_X25519_LEN])
+{
+	EVP_PKEY *key;
+
+	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key, CRYPTO_X25519_LEN);
+	if (key == NULL)
+		abort();
+	return key;
+}
+
+void
+crypto_x25519_public(const uint8_t private_key[static CRYPTO_X25519_LEN],
+    uint8_t out[static CRYPTO_X25519_LEN])
+{
+	EVP_PKEY *key = x25519_key(private_key);
+	size_t n = CRYPTO_X25519_LEN;
+
+	if (EVP_PKEY_get_raw_public_key(key, out, &n) != 1)
+		abort();
+	EVP_PKEY_free(key);
+}
+
+bool
+crypto_x25519_shared(const uint8_t private_key[static CRYPTO_X25519_LEN],
+    const uint8_t peer_public[static CRYPTO_X25519_LEN], uint8_t out[static CRYPTO_X25519_LEN])
+{
+	EVP_PKEY *key = x25519_key(private_key);
+	EVP_PKEY *peer =
+	    EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public, CRYPTO_X25519_LEN);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	size_t n = CRYPTO_X25519_LEN;
+	bool good;
+
+	if (peer == NULL || ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 ||
+	    EVP_PKEY_derive_set_peer(ctx, peer) != 1)
+		abort();
+	/* It checks for the secret that is all zero (RFC 7748, 6.1). */
+	good = EVP_PKEY_derive(ctx, out, &n) == 1;
+	if (!good)
+		memset(out, 0, CRYPTO_X25519_LEN);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(peer);
+	EVP_PKEY_free(key);
+	return good;
+}
+
+void
+crypto_wipe(void *p, size_t n)
+{
+	OPENSSL_cleanse(p, n);
 }
 
 bool

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Every .c and .h of this folder, in pairs, in the order of the alphabet.
 libtunnel_a_SOURCES = \
+	common/tunnel/cipher.c common/tunnel/cipher.h \
 	common/tunnel/control.c common/tunnel/control.h \
 	common/tunnel/crypto.c common/tunnel/crypto.h \
 	common/tunnel/demand.c \

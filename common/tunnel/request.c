@@ -14,7 +14,7 @@ static const char *const dir_names[] = { [TUNNEL_UP] = "up", [TUNNEL_DOWN] = "do
 static void
 mac_of(const struct tunnel_grant *grant, const struct tunnel_request *r, uint8_t out[static 16])
 {
-	static const char label[] = "vofw1 stream";
+	static const char label[] = "vofw2 stream";
 	struct crypto_text key = { grant->key, sizeof(grant->key) };
 	uint8_t text[sizeof(label) + 1 + 8 + 4], mac[CRYPTO_MAC_LEN];
 	struct wire_write w = wire_writer(text, sizeof(text));

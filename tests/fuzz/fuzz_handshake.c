@@ -21,17 +21,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	uint8_t out[HANDSHAKE_BODY_MAX];
 	struct tunnel_grant grant;
 	struct handshake h;
-	bool granted;
+	enum handshake_step step = HANDSHAKE_CHALLENGED;
 	size_t len;
 
 	if (s == NULL)
-		s = handshake_server_new(secret_of, NULL);
-	if (handshake_server_input(s, 1000000, data, n, out, &len, &granted, &grant) == 0 &&
-	    (granted || len > sizeof(out)))
+		s = handshake_server_new(secret_of, NULL, true);
+	if (handshake_server_input(s, 1000000, data, n, out, &len, &step, &grant) == 0 &&
+	    (step != HANDSHAKE_CHALLENGED || len > sizeof(out)))
 		abort();
-	if (handshake_init(&h, "office", "correct horse", 1) < 0)
+	if (handshake_init(&h, "office", "correct horse", 1, true) < 0)
 		abort();
-	handshake_hello(&h, out, &len);
+	handshake_hello(&h, HANDSHAKE_SESSION, 0, out, &len);
 	(void)handshake_respond(&h, data, n, out, &len);
 	if (handshake_finish(&h, data, n, &grant) == 0)
 		abort();

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "tunnel/control.h"
+#include "tunnel/crypto.h"
 #include "tunnel/frame.h"
 #include "tunnel/handshake.h"
 #include "tunnel/parity.h"
@@ -101,25 +102,33 @@ static void
 the_handshake_and_the_paths_are_as_told(void **state)
 {
 	const struct example *hello = example("hello");
-	uint8_t out[HANDSHAKE_BODY_MAX];
+	uint8_t out[HANDSHAKE_BODY_MAX], pub_s[HANDSHAKE_PUBLIC_LEN];
 	struct tunnel_grant grant;
 	struct handshake h;
 	char path[TUNNEL_PATH_MAX];
 	size_t n;
 
 	(void)state;
-	assert_int_equal(handshake_init(&h, "office", "change-me", 0x1122334455667788), 0);
-	handshake_hello(&h, out, &n);
-	/* All but the nonce, which then is taken from the example. */
+	assert_int_equal(handshake_init(&h, "office", "change-me", 0x1122334455667788, true), 0);
+	h.ciphers &= (uint8_t)~0x80; /* as on a host whose processor does AES */
+	handshake_hello(&h, HANDSHAKE_SESSION, 0, out, &n);
+	/* All but the public key and the nonce, which then are taken from the examples. */
 	assert_int_equal(n, hello->n);
-	assert_memory_equal(out, hello->p, n - sizeof(h.nonce_c));
+	assert_memory_equal(out, hello->p, n - sizeof(h.pub_c) - sizeof(h.nonce_c));
 	memcpy(h.nonce_c, hello->p + n - sizeof(h.nonce_c), sizeof(h.nonce_c));
+	memcpy(h.private_c, example("private-c")->p, sizeof(h.private_c));
+	crypto_x25519_public(h.private_c, h.pub_c);
+	assert_memory_equal(h.pub_c, hello->p + n - sizeof(h.pub_c) - sizeof(h.nonce_c),
+	    sizeof(h.pub_c));
 	assert_int_equal(handshake_respond(&h, example("challenge")->p, example("challenge")->n,
 			     out, &n),
 	    0);
 	assert_example(example("response"), out, n);
 	assert_int_equal(handshake_finish(&h, example("welcome")->p, example("welcome")->n, &grant),
 	    0);
+	crypto_x25519_public(example("private-s")->p, pub_s);
+	assert_memory_equal(pub_s,
+	    example("challenge")->p + example("challenge")->n - sizeof(pub_s), sizeof(pub_s));
 	assert_example(example("key"), grant.key, sizeof(grant.key));
 	assert_int_equal(paths_n, 2);
 	request_print(&grant, TUNNEL_UP, 1, path);

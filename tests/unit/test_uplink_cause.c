@@ -157,6 +157,12 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 		{ "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 		  "Content-Length: 5\r\n\r\nHello",
 		    "cannot be understood", false },
+		{ "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+		  "Content-Length: 6\r\n\r\nVOFW\x03\x02",
+		    "it speaks version 3 of the protocol, and we speak 2", false },
+		{ "HTTP/1.1 400 Bad\r\nContent-Type: application/octet-stream\r\n"
+		  "Content-Length: 0\r\n\r\n",
+		    "it is of another version", false },
 		{ "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
 		    "the proxy wants a user and a password", true },
 		{ "HTTP/1.1 403 No\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
