@@ -33,6 +33,10 @@ static const struct metric metrics[] = {
 	    "Stream requests of sessions that are none, or without the session's key."),
 	METRIC(struct gateway_counters, gateway_streams_refused, METRIC_COUNTER,
 	    "Stream requests made twice or beyond the cap."),
+	METRIC(struct gateway_counters, gateway_probes, METRIC_COUNTER,
+	    "Probes of what the way to us lets through."),
+	METRIC(struct gateway_counters, gateway_probes_refused, METRIC_COUNTER,
+	    "Probes asked for twice or beyond a cap."),
 	METRIC(struct gateway_counters, gateway_connections, METRIC_COUNTER,
 	    "TCP connections accepted."),
 	METRIC(struct gateway_counters, gateway_connections_expired, METRIC_COUNTER,
@@ -195,6 +199,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	enter(g);
 	handshake_server_tidy(g->handshakes, now_us);
+	gateway_visits_expire(g, now_us);
 	HASH_ITER(by_name, g->by_name, a, next) {
 		if (a->state != TUNNEL_UP_STATE && now_us - a->away_since_us >= g->grace_us)
 			gateway_agent_gone(a, "it was away for too long");
@@ -206,10 +211,8 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 
 static const struct gateway_http_handlers http_handlers = {
 	.on_open = gateway_open,
-	.on_stream = gateway_flow_accept,
-	.on_read = gateway_flow_read,
-	.on_write = gateway_flow_write,
-	.on_gone = gateway_flow_gone,
+	.streams = &gateway_flow_bodies,
+	.probes = &gateway_probe_bodies,
 	.on_turn = on_http_turn,
 };
 
@@ -253,6 +256,7 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 	g->handlers = *handlers;
 	g->arg = arg;
 	TAILQ_INIT(&g->dirty);
+	gateway_visits_init(&g->visits);
 	configure(g, config);
 	http.pending_s = config->pending_s == 0 ? GATEWAY_PENDING_S : config->pending_s;
 	g->timers = timers_new();
@@ -290,6 +294,7 @@ gateway_free(struct gateway *g)
 	HASH_ITER(by_name, g->by_name, a, next) {
 		gateway_agent_free(a);
 	}
+	gateway_visits_end(g);
 	for (i = 0; i < g->http_n; i++)
 		gateway_http_free(g->http[i]);
 	handshake_server_free(g->handshakes);

@@ -84,6 +84,7 @@ gateway_session_drop(struct gateway_agent *a)
 	if (a->tunnel == NULL)
 		return;
 	gateway_flow_drop_all(a);
+	gateway_prober_end(&a->prober);
 	tunnel_tally_add(&a->gateway->counters.tally, tunnel_stats(a->tunnel));
 	tunnel_free(a->tunnel);
 	a->tunnel = NULL;
@@ -265,6 +266,7 @@ visit(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	char text[ADDR_STR_MAX];
 
 	g->counters.gateway_visits++;
+	gateway_visit_new(g, grant);
 	log_debug("gateway", "agent \"%s\" from %s: visit %016llx", grant->agent,
 	    addr_str(&peer, text), (unsigned long long)grant->session);
 	return 200;

@@ -140,8 +140,8 @@ gateway_flow_close_aborted(struct gateway_agent *a)
 	}
 }
 
-long
-gateway_flow_read(void *arg, void *user, uint8_t *out, size_t cap)
+static long
+flow_read(void *arg, void *user, uint8_t *out, size_t cap)
 {
 	struct gateway *g = arg;
 	struct gateway_flow *f = user;
@@ -166,8 +166,8 @@ gateway_flow_read(void *arg, void *user, uint8_t *out, size_t cap)
 	return f->said_end ? GATEWAY_HTTP_END : 0;
 }
 
-bool
-gateway_flow_write(void *arg, void *user, const uint8_t *in, size_t n)
+static bool
+flow_write(void *arg, void *user, const uint8_t *in, size_t n)
 {
 	struct gateway *g = arg;
 	struct gateway_flow *f = user;
@@ -185,8 +185,8 @@ gateway_flow_write(void *arg, void *user, const uint8_t *in, size_t n)
 	return false;
 }
 
-void
-gateway_flow_gone(void *arg, void *user, bool orderly)
+static void
+flow_gone(void *arg, void *user, bool orderly)
 {
 	struct gateway_flow *f = user;
 	bool down = tunnel_stream_dir(f->stream) == TUNNEL_DOWN;
@@ -201,8 +201,8 @@ gateway_flow_gone(void *arg, void *user, bool orderly)
 		flow_end(f, TUNNEL_WHY_CUT);
 }
 
-unsigned
-gateway_flow_accept(void *arg, struct gateway_request *r, const char *path, void **user)
+static unsigned
+flow_accept(void *arg, struct gateway_request *r, const char *path, void **user)
 {
 	struct gateway *g = arg;
 	struct tunnel_request request;
@@ -247,3 +247,10 @@ gateway_flow_drop_all(struct gateway_agent *a)
 	while ((f = LIST_FIRST(&a->flows)) != NULL)
 		flow_free(f);
 }
+
+const struct gateway_http_bodies gateway_flow_bodies = {
+	.on_request = flow_accept,
+	.on_read = flow_read,
+	.on_write = flow_write,
+	.on_gone = flow_gone,
+};

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/tcp.h"
 #include "hras/gateway.h"
 #include "hras/gateway_conn.h"
 #include "log/log.h"
@@ -33,9 +34,10 @@ struct gateway_request {
 	struct MHD_Connection *connection;
 	struct gateway_conn *conn;
 	enum kind kind;
-	bool known;      /* its path is one of ours */
-	unsigned status; /* of the answer */
-	void *user;      /* of a stream */
+	const struct gateway_http_bodies *bodies; /* of a stream or a probe */
+	bool known;                               /* its path is one of ours */
+	unsigned status;                          /* of the answer */
+	void *user;                               /* of a stream */
 	bool suspended;
 	bool closing;
 	size_t body_len; /* of an open request */
@@ -107,7 +109,7 @@ on_content(void *arg, uint64_t position, char *out, size_t cap)
 	if (r->closing || cap < READ_MIN)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	h->called = true;
-	n = h->handlers.on_read(h->arg, r->user, (uint8_t *)out, cap < READ_MAX ? cap : READ_MAX);
+	n = r->bodies->on_read(h->arg, r->user, (uint8_t *)out, cap < READ_MAX ? cap : READ_MAX);
 	if (n == GATEWAY_HTTP_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (n == 0) {
@@ -154,7 +156,7 @@ answer(struct gateway_request *r, struct MHD_Response *response)
 	MHD_add_response_header(response, "X-Accel-Buffering", "no");
 	MHD_add_response_header(response, "Content-Type",
 	    r->known ? "application/octet-stream" : "text/plain");
-	if (r->kind != OPEN)
+	if (r->kind != OPEN && (r->kind != UP || r->bodies->on_answer == NULL))
 		MHD_add_response_header(response, "Connection", "close");
 	result = MHD_queue_response(r->connection, r->status, response);
 	MHD_destroy_response(response);
@@ -191,6 +193,17 @@ answer_open(struct gateway_request *r)
 }
 
 static enum MHD_Result
+answer_up(struct gateway_request *r)
+{
+	uint8_t body[GATEWAY_HTTP_ANSWER_MAX];
+	size_t n = 0;
+
+	if (r->bodies->on_answer != NULL && !r->closing)
+		n = r->bodies->on_answer(r->http->arg, r->user, body);
+	return answer_bytes(r, body, n);
+}
+
+static enum MHD_Result
 answer_down(struct gateway_request *r)
 {
 	return answer(r,
@@ -210,13 +223,16 @@ find_route(const char *url)
 static void
 classify(struct gateway_request *r, const char *path, const char *method)
 {
-	static const struct {
+	const struct {
 		const char *prefix, *method;
 		enum kind kind;
+		const struct gateway_http_bodies *bodies;
 	} routes[] = {
-		{ "vofw/1/open", "POST", OPEN },
-		{ "vofw/1/down/", "GET", DOWN },
-		{ "vofw/1/up/", "POST", UP },
+		{ "vofw/1/open", "POST", OPEN, NULL },
+		{ "vofw/1/down/", "GET", DOWN, r->http->handlers.streams },
+		{ "vofw/1/up/", "POST", UP, r->http->handlers.streams },
+		{ "vofw/1/probe/down/", "GET", DOWN, r->http->handlers.probes },
+		{ "vofw/1/probe/up/", "POST", UP, r->http->handlers.probes },
 	};
 	size_t i;
 
@@ -232,6 +248,7 @@ classify(struct gateway_request *r, const char *path, const char *method)
 		if (strcmp(method, routes[i].method) != 0)
 			continue;
 		r->kind = routes[i].kind;
+		r->bodies = routes[i].bodies;
 		r->status = MHD_HTTP_OK;
 		return;
 	}
@@ -262,7 +279,7 @@ request_begin(struct gateway_request *r, const char *url, const char *method)
 	classify(r, path, method);
 	if (r->kind == DOWN || r->kind == UP) {
 		h->called = true;
-		r->status = h->handlers.on_stream(h->arg, r, path, &r->user);
+		r->status = r->bodies->on_request(h->arg, r, path, &r->user);
 		if (r->status == MHD_HTTP_OK)
 			gateway_conn_set_pending(r->conn, false);
 		else
@@ -285,8 +302,8 @@ request_body(struct gateway_request *r, const char *data, size_t n)
 		return MHD_NO;
 	if (r->kind == UP) {
 		h->called = true;
-		return h->handlers.on_write(h->arg, r->user, (const uint8_t *)data, n) ? MHD_YES :
-											 MHD_NO;
+		return r->bodies->on_write(h->arg, r->user, (const uint8_t *)data, n) ? MHD_YES :
+											MHD_NO;
 	}
 	if (r->kind != OPEN || n > sizeof(r->body) - r->body_len) {
 		h->counters.oversized++;
@@ -307,7 +324,7 @@ request_end(struct gateway_request *r)
 	case DOWN:
 		return answer_down(r);
 	case UP:
-		return answer_bytes(r, "", 0);
+		return answer_up(r);
 	case REFUSED:
 		break;
 	}
@@ -344,7 +361,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
 		return;
 	if ((r->kind == DOWN || r->kind == UP) && !r->closing && !h->closing) {
 		h->called = true;
-		h->handlers.on_gone(h->arg, r->user, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+		r->bodies->on_gone(h->arg, r->user, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	}
 	/* It may linger, or bring a next request: its days are counted again. */
 	if (!h->closing)
@@ -364,6 +381,15 @@ bool
 gateway_http_tls(const struct gateway_request *r)
 {
 	return r->http->tls;
+}
+
+struct probe_segments
+gateway_http_segments(const struct gateway_request *r)
+{
+	struct probe_segments s;
+
+	tcp_segments(r->conn->fd, &s.sent, &s.again);
+	return s;
 }
 
 bool

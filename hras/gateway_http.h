@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "tunnel/probe.h"
 
 /*
  * The HTTP server of the gateway, over libmicrohttpd in libevent's loop; private to the gateway. It
@@ -24,23 +25,35 @@ struct event_base;
 
 #define GATEWAY_HTTP_END (-1)
 
+#define GATEWAY_HTTP_ANSWER_MAX 2048
+
+/* What to do with requests whose bodies are made or taken as they flow. */
+struct gateway_http_bodies {
+	/*
+	 * A request; `path` begins with "vofw/1/". Gives 200 and sets *user for the other handlers, or
+	 * the status of a refusal.
+	 */
+	unsigned (*on_request)(void *arg, struct gateway_request *r, const char *path, void **user);
+	/* Bytes for a body down: n > 0, 0 = none now (gateway_http_wake tells), GATEWAY_HTTP_END. */
+	long (*on_read)(void *arg, void *user, uint8_t *out, size_t cap);
+	/* Bytes of a body up. false: close the connection. */
+	bool (*on_write)(void *arg, void *user, const uint8_t *in, size_t n);
+	/*
+	 * A body up is complete: writes the body of the answer, at most GATEWAY_HTTP_ANSWER_MAX bytes,
+	 * and gives its length. May be NULL: it is empty, and the connection closed.
+	 */
+	size_t (*on_answer)(void *arg, void *user, uint8_t *out);
+	/* The request is over; `orderly`: its body was complete. Ends on return. */
+	void (*on_gone)(void *arg, void *user, bool orderly);
+};
+
 struct gateway_http_handlers {
 	/*
 	 * A whole open request of n <= cap bytes; writes the answer (`body` has room for cap bytes).
 	 * Gives the HTTP status.
 	 */
 	unsigned (*on_open)(void *arg, struct gateway_request *r, uint8_t *body, size_t *n);
-	/*
-	 * A request for a stream; `path` begins with "vofw/1/". Gives 200 and sets *user for the other
-	 * handlers, or the status of a refusal.
-	 */
-	unsigned (*on_stream)(void *arg, struct gateway_request *r, const char *path, void **user);
-	/* Bytes for a body down: n > 0, 0 = none now (gateway_http_wake tells), GATEWAY_HTTP_END. */
-	long (*on_read)(void *arg, void *user, uint8_t *out, size_t cap);
-	/* Bytes of a body up. false: close the connection. */
-	bool (*on_write)(void *arg, void *user, const uint8_t *in, size_t n);
-	/* The request of a stream is over; `orderly`: its body was complete. Ends on return. */
-	void (*on_gone)(void *arg, void *user, bool orderly);
+	const struct gateway_http_bodies *streams, *probes;
 	/* Something happened: a turn to be ended by gateway_http_run. */
 	void (*on_turn)(void *arg);
 };
@@ -79,6 +92,8 @@ bool gateway_http_run(struct gateway_http *h);
 
 struct addr gateway_http_peer(const struct gateway_request *r);
 bool gateway_http_tls(const struct gateway_request *r);
+/* What its TCP connection sent until now. */
+struct probe_segments gateway_http_segments(const struct gateway_request *r);
 bool gateway_http_via_proxy(const struct gateway_request
 	*r); /* a proxy says that it passed it on */
 

@@ -11,12 +11,14 @@
 #include "hras/gateway.h"
 #include "hras/gateway_http.h"
 #include "log/log.h"
+#include "tunnel/request.h"
 
 /*
  * The inside of the gateway, for its own files:
  *   gateway.c        the interface, the turn of the loop, the timers
  *   gateway_agent.c  the table of agents, handshakes, sessions
  *   gateway_flow.c   the streams of the tunnels and the requests that carry them
+ *   gateway_probe.c  visits, and the probes of visits and sessions
  *
  * Handlers of libmicrohttpd and of the tunnels only note what is to be done (gateway_mark); the
  * turn does it, when neither of the two is on the stack.
@@ -35,6 +37,20 @@ struct gateway_flow {
 };
 LIST_HEAD(gateway_flows, gateway_flow);
 
+/* Who may probe: a session, or a visit. */
+struct gateway_prober {
+	LIST_HEAD(, gateway_probe) probes;
+	unsigned running;
+	struct request_window serials;
+	uint32_t bytes_left; /* of a visit */
+};
+
+/* Keys that were granted for probes alone; few, and for some minutes. */
+struct gateway_visits {
+	struct gateway_visit *by_session;
+	TAILQ_HEAD(, gateway_visit) by_age; /* the eldest first */
+};
+
 struct gateway_agent {
 	UT_hash_handle by_name, by_session;
 	TAILQ_ENTRY(gateway_agent) dirty_link;
@@ -45,6 +61,7 @@ struct gateway_agent {
 	uint64_t instance, session;
 	struct tunnel *tunnel; /* NULL: the session broke, the next handshake brings another */
 	struct gateway_flows flows;
+	struct gateway_prober prober;
 	bool busy;
 	bool dirty;            /* something was sent or received: to be flushed */
 	bool aborted;          /* some flow is */
@@ -68,6 +85,7 @@ struct gateway_counters {
 	uint64_t gateway_handshakes, gateway_sessions, gateway_refused, gateway_malformed_opens;
 	uint64_t gateway_visits, gateway_agents, gateway_agents_gone;
 	uint64_t gateway_unknown_sessions, gateway_streams_refused;
+	uint64_t gateway_probes, gateway_probes_refused;
 	uint64_t gateway_connections, gateway_connections_expired, gateway_requests;
 	uint64_t gateway_requests_refused, gateway_requests_oversized;
 	struct tunnel_stats tally;
@@ -90,6 +108,7 @@ struct gateway {
 	struct gateway_http *http[GATEWAY_LISTEN_MAX];
 	size_t http_n;
 	struct gateway_agent *by_name, *by_session;
+	struct gateway_visits visits;
 	struct gateway_agents dirty;
 	bool more;      /* something is to be done */
 	unsigned depth; /* > 0: inside libmicrohttpd, a tunnel or a handler: no turn may begin */
@@ -123,11 +142,16 @@ unsigned gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_
 
 extern const struct tunnel_handlers gateway_tunnel_handlers;
 void gateway_flow_close_aborted(struct gateway_agent *a);
-void gateway_flow_drop_all(struct gateway_agent *a); /* the tunnel is not told */
-/* As in gateway_http.h; `user` is the flow. */
-unsigned gateway_flow_accept(void *arg, struct gateway_request *r, const char *path, void **user);
-long gateway_flow_read(void *arg, void *user, uint8_t *out, size_t cap);
-bool gateway_flow_write(void *arg, void *user, const uint8_t *in, size_t n);
-void gateway_flow_gone(void *arg, void *user, bool orderly);
+void gateway_flow_drop_all(struct gateway_agent *a);         /* the tunnel is not told */
+extern const struct gateway_http_bodies gateway_flow_bodies; /* `user` is the flow */
+
+/* -- gateway_probe.c -- */
+
+extern const struct gateway_http_bodies gateway_probe_bodies;
+void gateway_visits_init(struct gateway_visits *visits);
+void gateway_visit_new(struct gateway *g, const struct tunnel_grant *grant); /* copies */
+void gateway_visits_expire(struct gateway *g, uint64_t now_us);
+void gateway_visits_end(struct gateway *g);
+void gateway_prober_end(struct gateway_prober *prober); /* its session or visit is over */
 
 #endif

@@ -12,7 +12,8 @@ libgateway_a_SOURCES = \
 	hras/gateway_agent.c \
 	hras/gateway_conn.c hras/gateway_conn.h \
 	hras/gateway_flow.c \
-	hras/gateway_http.c hras/gateway_http.h
+	hras/gateway_http.c hras/gateway_http.h \
+	hras/gateway_probe.c
 
 sbin_PROGRAMS += hras/hras
 hras_hras_SOURCES = hras/main.c

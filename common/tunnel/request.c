@@ -135,7 +135,7 @@ request_window_use(struct request_window *w, uint32_t serial)
 static void
 probe_mac(const struct tunnel_grant *grant, const struct probe_request *r, uint8_t out[static 16])
 {
-	static const char label[] = "vofw1 probe";
+	static const char label[] = "vofw2 probe";
 	struct crypto_text key = { grant->key, sizeof(grant->key) };
 	uint8_t text[sizeof(label) + 1 + 8 + 4 + 8], mac[CRYPTO_MAC_LEN];
 	struct wire_write w = wire_writer(text, sizeof(text));

@@ -45,6 +45,7 @@ struct tcp_forwarder {
 	size_t open_n;
 	uint64_t accepted_n, bytes;
 	unsigned delay_ms;
+	unsigned collect_ms[2]; /* down, up */
 	bool black_hole, garble;
 	const char *swallow;
 };
@@ -158,7 +159,9 @@ on_read(struct bufferevent *bev, void *arg)
 	struct side *s = arg;
 	struct tcp_forwarder *f = s->pair->forwarder;
 	struct evbuffer *in = bufferevent_get_input(bev);
-	struct timeval tv = { f->delay_ms / 1000, f->delay_ms % 1000 * 1000 };
+	unsigned collect_ms = f->collect_ms[s == &s->pair->near];
+	unsigned wait_ms = f->delay_ms + collect_ms;
+	struct timeval tv = { wait_ms / 1000, wait_ms % 1000 * 1000 };
 	struct parcel *p;
 
 	if (s == &s->pair->near && swallow(s->pair, in)) {
@@ -168,8 +171,13 @@ on_read(struct bufferevent *bev, void *arg)
 	f->bytes += evbuffer_get_length(in);
 	if (f->garble && s == &s->pair->far)
 		garble(f, in);
-	if (f->delay_ms == 0 && TAILQ_EMPTY(&s->other->parcels)) {
+	if (wait_ms == 0 && TAILQ_EMPTY(&s->other->parcels)) {
 		bufferevent_write_buffer(s->other->bev, in);
+		return;
+	}
+	p = TAILQ_LAST(&s->other->parcels, parcels);
+	if (collect_ms > 0 && p != NULL) {
+		evbuffer_add_buffer(p->bytes, in);
 		return;
 	}
 	p = mem_zalloc(sizeof(*p));
@@ -317,6 +325,12 @@ void
 tcp_forwarder_delay(struct tcp_forwarder *f, unsigned ms)
 {
 	f->delay_ms = ms;
+}
+
+void
+tcp_forwarder_collect(struct tcp_forwarder *f, bool up, unsigned ms)
+{
+	f->collect_ms[up] = ms;
 }
 
 void

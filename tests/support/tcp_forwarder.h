@@ -25,6 +25,8 @@ void tcp_forwarder_cut_all(struct tcp_forwarder *f);             /* each end get
 void tcp_forwarder_cut_eldest(struct tcp_forwarder *f);          /* likewise, one connection */
 void tcp_forwarder_black_hole(struct tcp_forwarder *f, bool on); /* accepts, passes nothing on */
 void tcp_forwarder_delay(struct tcp_forwarder *f, unsigned ms);  /* each way, from now on */
+/* What goes up (down) waits so long and leaves with all that came meanwhile, from now on. */
+void tcp_forwarder_collect(struct tcp_forwarder *f, bool up, unsigned ms);
 /* Requests that begin so (borrowed) never arrive, though taken, from now on; NULL: all do. */
 void tcp_forwarder_swallow(struct tcp_forwarder *f, const char *beginning);
 void tcp_forwarder_garble(struct tcp_forwarder *f); /* the next HTTP chunk down */
