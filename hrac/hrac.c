@@ -400,6 +400,8 @@ start_uplink(struct hrac *h)
 		.proxy_user = c->tunnel.proxy_user,
 		.proxy_password = c->tunnel.proxy_password,
 		.ca = c->tunnel.ca,
+		.client_certificate = c->tunnel.client_certificate,
+		.client_key = c->tunnel.client_key,
 		.connections_max = c->tunnel.connections_max,
 		.rotate_bytes = c->tunnel.rotate_bytes,
 		.rotate_age_s = c->tunnel.rotate_age_s,
@@ -508,6 +510,8 @@ same_tunnel(const struct config_hrac *a, const struct config_hrac *b)
 	    same(a->tunnel.proxy_user, b->tunnel.proxy_user) &&
 	    same(a->tunnel.proxy_password, b->tunnel.proxy_password) &&
 	    same(a->tunnel.ca, b->tunnel.ca) &&
+	    same(a->tunnel.client_certificate, b->tunnel.client_certificate) &&
+	    same(a->tunnel.client_key, b->tunnel.client_key) &&
 	    a->tunnel.connections_max == b->tunnel.connections_max &&
 	    a->tunnel.rotate_bytes == b->tunnel.rotate_bytes &&
 	    a->tunnel.rotate_age_s == b->tunnel.rotate_age_s &&

@@ -181,7 +181,8 @@ int
 uplink_new(struct event_base *base, const struct uplink_config *config,
     const struct uplink_handlers *handlers, void *arg, struct uplink **out)
 {
-	struct uplink_http_config http = { config->proxy_user, config->proxy_password, config->ca };
+	struct uplink_http_config http = { config->proxy_user, config->proxy_password, config->ca,
+		config->client_certificate, config->client_key };
 	struct uplink *u;
 	uint64_t random[2];
 	int err;

@@ -40,6 +40,7 @@ struct uplink_config { /* all strings are copied */
 	const char *proxy_user;     /* NULL = none */
 	const char *proxy_password; /* NULL = none */
 	const char *ca;             /* PEM file that alone is trusted; NULL = the system's store */
+	const char *client_certificate, *client_key; /* PEM files, shown to HRAS; NULL = none */
 	unsigned
 	    connections_max; /* streams a direction while busy; 1..250; 0 = the tunnel's default */
 	uint64_t rotate_bytes;     /* 0 = never */

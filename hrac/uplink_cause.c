@@ -73,12 +73,45 @@ say_timed_out(const struct uplink_failure *f, char *out, size_t cap)
 		snprintf(out, cap, "connected, but no answer from HRAS: timed out");
 }
 
+/* HRAS ended TLS for the sake of our certificate, or for want of one: the words are OpenSSL's. */
+static bool
+say_alert(const char *text, char *out, size_t cap)
+{
+	static const struct {
+		const char *alert, *words;
+	} alerts[] = {
+		{ "alert certificate required",
+		    "HRAS wants a certificate of this agent (tunnel.client_certificate)" },
+		{ "alert certificate expired",
+		    "the certificate of tunnel.client_certificate has ended, says HRAS" },
+		{ "alert unknown ca",
+		    "HRAS does not know who signed the certificate of tunnel.client_certificate" },
+		{ "alert bad certificate",
+		    "HRAS does not take the certificate of tunnel.client_certificate" },
+	};
+
+	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
+		if (strstr(text, alerts[i].alert) == NULL)
+			continue;
+		snprintf(out, cap, "%s", alerts[i].words);
+		return true;
+	}
+	return false;
+}
+
 static void
 say_code(const struct uplink_failure *f, char *out, size_t cap)
 {
 	const char *text = f->text[0] != '\0' ? f->text : curl_easy_strerror(f->code);
 
+	if (say_alert(text, out, cap))
+		return;
 	switch (f->code) {
+	case CURLE_SSL_CERTPROBLEM:
+		snprintf(out, cap,
+		    "the files of tunnel.client_certificate and tunnel.client_key cannot be used: %s",
+		    text);
+		break;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		snprintf(out, cap, "the name of HRAS is not resolved: %s", text);
 		break;

@@ -59,7 +59,7 @@ struct uplink_http {
 	struct uplink_poll *poll;
 	struct uplink_http_handlers handlers;
 	void *arg;
-	char *proxy_user, *proxy_password, *ca;
+	char *proxy_user, *proxy_password, *ca, *client_certificate, *client_key;
 	CURLM *multi;  /* of `poll` */
 	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
 	struct curl_slist *headers, *headers_stream, *headers_expect;
@@ -194,6 +194,10 @@ set_tls(struct uplink_request *r)
 	if (h->ca != NULL) {
 		curl_easy_setopt(r->easy, CURLOPT_CAINFO, h->ca);
 		curl_easy_setopt(r->easy, CURLOPT_CAPATH, NULL);
+	}
+	if (h->client_certificate != NULL) {
+		curl_easy_setopt(r->easy, CURLOPT_SSLCERT, h->client_certificate);
+		curl_easy_setopt(r->easy, CURLOPT_SSLKEY, h->client_key);
 	}
 }
 
@@ -504,6 +508,8 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 	h->proxy_user = mem_strdup(config->proxy_user);
 	h->proxy_password = mem_strdup(config->proxy_password);
 	h->ca = mem_strdup(config->ca);
+	h->client_certificate = mem_strdup(config->client_certificate);
+	h->client_key = mem_strdup(config->client_key);
 	LIST_INIT(&h->requests);
 	TAILQ_INIT(&h->awake);
 	make_headers(h);
@@ -535,5 +541,7 @@ uplink_http_free(struct uplink_http *h)
 	if (h->proxy_password != NULL)
 		mem_wipe_free(h->proxy_password, strlen(h->proxy_password));
 	mem_free(h->ca);
+	mem_free(h->client_certificate);
+	mem_free(h->client_key);
 	mem_free(h);
 }

@@ -23,9 +23,10 @@ struct uplink_request;
 struct uplink_route;
 struct event_base;
 
-struct uplink_http_config {                      /* copied */
-	const char *proxy_user, *proxy_password; /* NULL = none */
-	const char *ca;                          /* NULL = the system's store */
+struct uplink_http_config {                          /* copied */
+	const char *proxy_user, *proxy_password;     /* NULL = none */
+	const char *ca;                              /* NULL = the system's store */
+	const char *client_certificate, *client_key; /* PEM files; NULL = none */
 };
 
 #define UPLINK_HTTP_ANSWER_MAX 1024 /* a longer answer to an exchange is cut there */

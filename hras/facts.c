@@ -88,14 +88,23 @@ tunnels(struct hras *h)
 }
 
 static json_t *
+certificate_expires(const struct hras *h)
+{
+	uint64_t end_s = gateway_certificate_expires_s(h->gateway);
+
+	return end_s == 0 ? json_null() : json_integer((json_int_t)end_s);
+}
+
+static json_t *
 on_status(void *arg)
 {
 	struct hras *h = arg;
 
-	return json_pack("{s:s, s:s, s:I, s:o, s:i, s:i, s:o}", "role", "hras", "version",
+	return json_pack("{s:s, s:s, s:I, s:o, s:i, s:i, s:o, s:o}", "role", "hras", "version",
 	    PACKAGE_VERSION, "uptime_s", (json_int_t)((clock_us() - h->started_us) / CLOCK_S),
 	    "tunnels", tunnels(h), "calls", (int)vcit_calls_n(h->vcit), "registrations",
-	    (int)location_n(h->location), "heard", trend_heard_json(h->trend));
+	    (int)location_n(h->location), "heard", trend_heard_json(h->trend),
+	    "certificate_expires", certificate_expires(h));
 }
 
 static struct shape_direction

@@ -46,6 +46,10 @@ static const struct metric metrics[] = {
 	    "HTTP requests refused."),
 	METRIC(struct gateway_counters, gateway_requests_oversized, METRIC_COUNTER,
 	    "HTTP requests with a body too long."),
+	METRIC(struct gateway_counters, gateway_certificates_refused, METRIC_COUNTER,
+	    "TLS handshakes refused for the certificate of the agent."),
+	METRIC(struct gateway_counters, certificate_expires, METRIC_GAUGE,
+	    "When the certificate for https ends, in seconds since 1970; 0 without one."),
 	TUNNEL_TALLY(struct gateway_counters, tally),
 	{ 0 },
 };
@@ -187,7 +191,7 @@ on_alarm(void *arg, uint64_t now_us)
 	leave(g);
 }
 
-/* Once a second: who is away for too long, and keys whose time is over. */
+/* Once a second: who is away for too long, keys whose time is over, and the certificate's. */
 static void
 on_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -197,6 +201,8 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (g->tls != NULL)
+		gateway_tls_watch(g->tls, clock_wall_s());
 	enter(g);
 	handshake_server_tidy(g->handshakes, now_us);
 	gateway_visits_expire(g, now_us);
@@ -241,13 +247,28 @@ configure(struct gateway *g, const struct gateway_config *config)
 		g->cfg.media_max_age_us = config->media_max_age_ms * CLOCK_MS;
 }
 
+static int
+start_tls(struct gateway *g, const struct gateway_config *config)
+{
+	char wrong[GATEWAY_TLS_WRONG_MAX];
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < config->listen_n && g->tls == NULL && err == 0; i++) {
+		if (config->listen[i].tls)
+			err = gateway_tls_new(&config->tls, &g->tls, wrong);
+	}
+	if (err < 0)
+		log_error("gateway", "TLS: %s", wrong);
+	return err;
+}
+
 int
 gateway_new(struct event_base *base, const struct gateway_config *config,
     const struct gateway_handlers *handlers, void *arg, struct gateway **out)
 {
 	static const struct timeval second = { 1, 0 };
-	struct gateway_http_config http = { .certificate = config->certificate,
-		.key = config->key };
+	struct gateway_http_config http = { 0 };
 	struct gateway *g = mem_zalloc(sizeof(*g));
 	int err = 0;
 	size_t i;
@@ -265,13 +286,15 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 		log_error("gateway", "no descriptor for a timer: %s", strerror(errno));
 		err = ERR_IO;
 	}
+	if (err == 0)
+		err = start_tls(g, config);
 	g->handshakes = handshake_server_new(on_secret, g, true);
 	evtimer_assign(&g->turn, base, on_turn, g);
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
 	event_add(&g->watch, &second);
 	for (i = 0; i < config->listen_n && err == 0; i++) {
 		http.listen = config->listen[i].addr;
-		http.tls = config->listen[i].tls;
+		http.tls = config->listen[i].tls ? g->tls : NULL;
 		err = gateway_http_new(base, &http, &http_handlers, g, &g->http[i]);
 		g->http_n += err == 0;
 	}
@@ -297,6 +320,7 @@ gateway_free(struct gateway *g)
 	gateway_visits_end(g);
 	for (i = 0; i < g->http_n; i++)
 		gateway_http_free(g->http[i]);
+	gateway_tls_free(g->tls);
 	handshake_server_free(g->handshakes);
 	alarm_free(g->alarm);
 	timers_free(g->timers);
@@ -309,6 +333,26 @@ struct addr
 gateway_addr(const struct gateway *g, size_t i)
 {
 	return gateway_http_addr(g->http[i]);
+}
+
+int
+gateway_reload_tls(struct gateway *g, const struct gateway_tls_files *files)
+{
+	char wrong[GATEWAY_TLS_WRONG_MAX];
+	int err;
+
+	if (g->tls == NULL)
+		return 0;
+	err = gateway_tls_load(g->tls, files, wrong);
+	if (err < 0)
+		log_error("gateway", "TLS: %s: the certificate in use stays", wrong);
+	return err;
+}
+
+uint64_t
+gateway_certificate_expires_s(const struct gateway *g)
+{
+	return g->tls == NULL ? 0 : gateway_tls_expires_s(g->tls);
 }
 
 void
@@ -448,6 +492,9 @@ gateway_metrics(struct gateway *g)
 	size_t i;
 
 	g->shown = g->counters;
+	g->shown.certificate_expires = gateway_certificate_expires_s(g);
+	if (g->tls != NULL)
+		g->shown.gateway_certificates_refused = gateway_tls_refused(g->tls);
 	g->shown.gateway_agents = HASH_CNT(by_name, g->by_name);
 	for (i = 0; i < g->http_n; i++) {
 		c = gateway_http_counters(g->http[i]);

@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "base/metric.h"
+#include "hras/gateway_tls.h"
 #include "tunnel/tunnel.h"
 
 /*
@@ -35,20 +36,19 @@ struct event_base;
 
 struct gateway_listen {
 	struct addr addr; /* port 0 = any free one, see gateway_addr */
-	bool tls;         /* https; the certificate is that of the configuration */
+	bool tls;         /* https, by gateway_config.tls */
 };
 
 struct gateway_config { /* all is copied */
 	struct gateway_listen listen[GATEWAY_LISTEN_MAX];
 	size_t listen_n;
-	const char *certificate;   /* PEM text, the chain; NULL = no listener is https */
-	const char *key;           /* PEM text; with certificate */
-	uint32_t grace_s;          /* an agent away this long is gone; 0 = 30 */
-	unsigned connections_max;  /* streams a direction that an agent is asked for; 0 = 192 */
-	uint32_t media_max_age_ms; /* 0 = the tunnel's default */
-	uint64_t rotate_bytes;     /* of the streams down; 0 = never */
-	uint32_t rotate_age_s;     /* 0 = never */
-	uint32_t pending_s;        /* 0 = GATEWAY_PENDING_S */
+	struct gateway_tls_files tls; /* for those that are https */
+	uint32_t grace_s;             /* an agent away this long is gone; 0 = 30 */
+	unsigned connections_max;     /* streams a direction that an agent is asked for; 0 = 192 */
+	uint32_t media_max_age_ms;    /* 0 = the tunnel's default */
+	uint64_t rotate_bytes;        /* of the streams down; 0 = never */
+	uint32_t rotate_age_s;        /* 0 = never */
+	uint32_t pending_s;           /* 0 = GATEWAY_PENDING_S */
 };
 
 struct gateway_handlers { /* each but `secret` may be NULL; payloads are borrowed until return */
@@ -86,6 +86,15 @@ void gateway_free(struct gateway *g);
 
 /* The address of listener i < listen_n, with the real port. */
 struct addr gateway_addr(const struct gateway *g, size_t i);
+
+/*
+ * Reads the files of TLS, which may be others, again: for connections that come after that. On error
+ * (ERR_MALFORMED, logged) it goes on with what it had. Nothing, without a listener that is https.
+ */
+int gateway_reload_tls(struct gateway *g, const struct gateway_tls_files *files);
+
+/* When the certificate (the first of its chain) ends, seconds since 1970; 0 = no https. */
+uint64_t gateway_certificate_expires_s(const struct gateway *g);
 
 /* The configuration changed: agents whose secret is now NULL or another are gone. */
 void gateway_recheck(struct gateway *g);

@@ -283,9 +283,28 @@ rekey(struct gateway *g, const struct tunnel_grant *grant)
 	return 503;
 }
 
+/* Its secret is right, and the certificate that it showed is not its own. */
+static unsigned
+refuse_misnamed(struct gateway *g, const char *agent, const struct addr *peer)
+{
+	struct gateway_source *s = source_of(g, peer);
+	char text[ADDR_HOST_MAX];
+
+	g->counters.gateway_refused++;
+	if (s != NULL)
+		log_warn_limited(&s->limit, "gateway",
+		    "refused agent \"%s\" from %s: its certificate has another name", agent,
+		    addr_host(&s->addr, text));
+	return 403;
+}
+
 static unsigned
 granted(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
 {
+	const struct addr peer = gateway_http_peer(r);
+
+	if (!gateway_http_may_be(r, grant->agent))
+		return refuse_misnamed(g, grant->agent, &peer);
 	switch (grant->purpose) {
 	case HANDSHAKE_SESSION:
 		adopt(g, grant, r);

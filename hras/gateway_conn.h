@@ -14,13 +14,15 @@
  * stream of a proved agent (GATEWAY_PENDING_* in gateway.h); private to the gateway. The descriptor
  * is libmicrohttpd's: a connection is ended by shutting it down, and libmicrohttpd then closes it.
  */
+struct gateway_tls_session;
 struct gateway_conn {
 	TAILQ_ENTRY(gateway_conn) link;
 	struct gateway_conns *all;
 	int fd;
 	struct addr peer;
-	bool pending;      /* it carries no stream, and its days are counted */
-	uint64_t until_us; /* while pending */
+	struct gateway_tls_session *tls; /* NULL = plain; its owner's */
+	bool pending;                    /* it carries no stream, and its days are counted */
+	uint64_t until_us;               /* while pending */
 };
 
 struct gateway_conns {

@@ -213,7 +213,7 @@ flow_accept(void *arg, struct gateway_request *r, const char *path, void **user)
 	if (tunnel_request_parse(path, &request) < 0)
 		return 404;
 	a = gateway_find_session(g, request.session);
-	if (a == NULL) {
+	if (a == NULL || !gateway_http_may_be(r, a->name)) {
 		g->counters.gateway_unknown_sessions++;
 		return 404;
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "base/tcp.h"
 #include "hras/gateway.h"
 #include "hras/gateway_conn.h"
+#include "hras/gateway_tls.h"
 #include "log/log.h"
 
 #define CONNECTIONS_MAX 32768
@@ -49,7 +51,7 @@ struct gateway_http {
 	struct gateway_http_handlers handlers;
 	void *arg;
 	struct addr addr;
-	bool tls;
+	struct gateway_tls *tls; /* NULL = plain HTTP */
 	struct MHD_Daemon *daemon;
 	struct event ready; /* libmicrohttpd's epoll descriptor */
 	struct event again; /* it is to be run though the descriptor is not ready */
@@ -70,15 +72,22 @@ static void
 on_connection(void *arg, struct MHD_Connection *connection, void **context,
     enum MHD_ConnectionNotificationCode code)
 {
-	const union MHD_ConnectionInfo *fd, *peer;
+	const union MHD_ConnectionInfo *fd, *peer, *session;
 	struct gateway_http *h = arg;
+	struct gateway_conn *c;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 		peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-		*context = gateway_conn_new(&h->conns, fd->connect_fd, peer->client_addr);
+		*context = c = gateway_conn_new(&h->conns, fd->connect_fd, peer->client_addr);
+		if (h->tls == NULL)
+			return;
+		session = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+		c->tls = gateway_tls_begin(h->tls, session->tls_session, &c->peer);
 	} else if (*context != NULL) {
-		gateway_conn_free(*context);
+		c = *context;
+		gateway_tls_end(c->tls);
+		gateway_conn_free(c);
 		*context = NULL;
 	}
 }
@@ -380,7 +389,13 @@ gateway_http_peer(const struct gateway_request *r)
 bool
 gateway_http_tls(const struct gateway_request *r)
 {
-	return r->http->tls;
+	return r->http->tls != NULL;
+}
+
+bool
+gateway_http_may_be(const struct gateway_request *r, const char *agent)
+{
+	return r->conn->tls == NULL || gateway_tls_may_be(r->conn->tls, agent);
 }
 
 struct probe_segments
@@ -506,19 +521,32 @@ listen_on(struct gateway_http *h, const struct addr *a, int *out)
 	return 0;
 }
 
+/*
+ * libmicrohttpd wants a certificate for its own credentials, which are of no use: on_connection gives
+ * each session those of the day before it shakes hands.
+ */
+static int
+on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+    gnutls_pcert_st **certificates, unsigned *certificates_n, gnutls_ocsp_data_st **ocsp,
+    unsigned *ocsp_n, gnutls_privkey_t *key, unsigned *flags)
+{
+	(void)session, (void)info, (void)certificates, (void)certificates_n;
+	(void)ocsp, (void)ocsp_n, (void)key, (void)flags;
+	return -1;
+}
+
 static void
-start_daemon(struct gateway_http *h, int fd, const struct gateway_http_config *config)
+start_daemon(struct gateway_http *h, int fd)
 {
 	struct MHD_OptionItem tls[] = {
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)config->certificate },
-		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->key },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_certificate },
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0,
 		    (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
-	if (!config->tls)
+	if (h->tls == NULL)
 		tls[0].option = MHD_OPTION_END;
 	else
 		flags |= MHD_USE_TLS;
@@ -546,13 +574,12 @@ gateway_http_new(struct event_base *base, const struct gateway_http_config *conf
 		mem_free(h);
 		return err;
 	}
-	start_daemon(h, fd, config);
+	start_daemon(h, fd);
 	if (h->daemon == NULL) {
-		log_error("gateway", "the HTTP server does not start%s: %s",
-		    config->tls ? " (tunnel.certificate, tunnel.key)" : "", h->complaint);
+		log_error("gateway", "the HTTP server does not start: %s", h->complaint);
 		close(fd);
 		mem_free(h);
-		return config->tls ? ERR_MALFORMED : ERR_IO;
+		return ERR_IO;
 	}
 	event_assign(&h->ready, base,
 	    MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,

@@ -20,6 +20,7 @@
  * handlers but on_turn run inside libmicrohttpd.
  */
 struct gateway_http;
+struct gateway_tls;
 struct gateway_request;
 struct event_base;
 
@@ -66,9 +67,8 @@ struct gateway_http_counters {
 
 struct gateway_http_config { /* borrowed until return */
 	struct addr listen;
-	bool tls;
-	const char *certificate, *key; /* PEM text; with tls */
-	uint32_t pending_s;            /* see GATEWAY_PENDING_S */
+	struct gateway_tls *tls; /* NULL = plain HTTP; borrowed while the object lives */
+	uint32_t pending_s;      /* see GATEWAY_PENDING_S */
 };
 
 /* One object for each address. Errors as gateway_new. */
@@ -94,6 +94,8 @@ struct addr gateway_http_peer(const struct gateway_request *r);
 bool gateway_http_tls(const struct gateway_request *r);
 /* What its TCP connection sent until now. */
 struct probe_segments gateway_http_segments(const struct gateway_request *r);
+/* Whether who sent it may be `agent`, as far as certificates say (gateway_tls_may_be). */
+bool gateway_http_may_be(const struct gateway_request *r, const char *agent);
 bool gateway_http_via_proxy(const struct gateway_request
 	*r); /* a proxy says that it passed it on */
 

@@ -88,6 +88,7 @@ struct gateway_counters {
 	uint64_t gateway_probes, gateway_probes_refused;
 	uint64_t gateway_connections, gateway_connections_expired, gateway_requests;
 	uint64_t gateway_requests_refused, gateway_requests_oversized;
+	uint64_t gateway_certificates_refused, certificate_expires;
 	struct tunnel_stats tally;
 };
 
@@ -105,6 +106,7 @@ struct gateway {
 	struct tunnel_cfg cfg;
 	uint64_t grace_us;
 	struct handshake_server *handshakes;
+	struct gateway_tls *tls; /* NULL = no listener is https */
 	struct gateway_http *http[GATEWAY_LISTEN_MAX];
 	size_t http_n;
 	struct gateway_agent *by_name, *by_session;

@@ -10,9 +10,7 @@
  */
 #include "hras/hras.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -22,7 +20,6 @@
 #include "log/log.h"
 
 #define COMPONENT "hras"
-#define PEM_MAX (1u << 20)
 #define CALLS_AUTO_MAX 10000 /* with calls_max = auto: what strangers can make us keep has an end */
 #define SAMPLING_US (250 * CLOCK_MS)
 #define STOP_LINGER_US (500 * CLOCK_MS) /* for the BYEs of the last calls to leave */
@@ -249,25 +246,29 @@ start_media(struct hras *h)
 	return 0;
 }
 
-/* The whole file as a string; NULL, with the reason logged, when it cannot be read. */
-static char *
-read_pem(const char *file)
+static struct gateway_tls_files
+tls_files(const struct config_hras *c)
 {
-	char *text = mem_zalloc(PEM_MAX + 1);
-	FILE *f;
-	size_t n;
+	return (struct gateway_tls_files){ c->tunnel.certificate, c->tunnel.key,
+		c->tunnel.client_ca };
+}
 
-	errno = 0;
-	f = fopen(file, "re");
-	n = f != NULL ? fread(text, 1, PEM_MAX, f) : 0;
-	if (f == NULL || ferror(f) || n == 0) {
-		log_error(COMPONENT, "%s: %s", file, errno != 0 ? strerror(errno) : "empty");
-		mem_free(text);
-		text = NULL;
-	}
-	if (f != NULL)
-		fclose(f);
-	return text;
+_Static_assert(HRAS_WRONG_MAX >= GATEWAY_TLS_WRONG_MAX, "what is wrong with TLS fits");
+
+int
+hras_check(const void *conf, char wrong[static HRAS_WRONG_MAX])
+{
+	const struct config_hras *c = conf;
+	const struct gateway_tls_files files = tls_files(c);
+	struct gateway_tls *tls;
+	int err;
+
+	if (files.certificate == NULL)
+		return 0;
+	err = gateway_tls_new(&files, &tls, wrong);
+	if (err == 0)
+		gateway_tls_free(tls);
+	return err;
 }
 
 static void
@@ -287,24 +288,12 @@ static int
 start_gateway(struct hras *h)
 {
 	const struct config_hras *c = h->conf;
-	struct gateway_config cfg = { .grace_s = c->tunnel.grace_s,
+	struct gateway_config cfg = { .tls = tls_files(c),
+		.grace_s = c->tunnel.grace_s,
 		.media_max_age_ms = c->media.max_age_ms };
-	char *certificate = NULL, *key = NULL;
-	int err = ERR_IO;
 
 	fill_listen(c, &cfg);
-	if (c->tunnel.certificate != NULL &&
-	    ((certificate = read_pem(c->tunnel.certificate)) == NULL ||
-		(key = read_pem(c->tunnel.key)) == NULL))
-		goto out;
-	cfg.certificate = certificate;
-	cfg.key = key;
-	err = gateway_new(h->base, &cfg, &faces_gateway_handlers, h, &h->gateway);
-out:
-	mem_free(certificate);
-	if (key != NULL)
-		mem_wipe_free(key, PEM_MAX);
-	return err;
+	return gateway_new(h->base, &cfg, &faces_gateway_handlers, h, &h->gateway);
 }
 
 static int
@@ -378,8 +367,7 @@ same(const char *a, const char *b)
 static bool
 same_limits(const struct config_hras *a, const struct config_hras *b)
 {
-	bool all = same(a->tunnel.certificate, b->tunnel.certificate) &&
-	    same(a->tunnel.key, b->tunnel.key) && a->tunnel.grace_s == b->tunnel.grace_s &&
+	bool all = a->tunnel.grace_s == b->tunnel.grace_s &&
 	    a->media.max_age_ms == b->media.max_age_ms &&
 	    a->media.timeout_s == b->media.timeout_s && a->media.linger_ms == b->media.linger_ms &&
 	    same(a->store, b->store) && a->calls_max == b->calls_max &&
@@ -409,13 +397,15 @@ hras_reload(void *state, void *conf)
 {
 	struct hras *h = state;
 	struct config_hras *old = h->conf;
+	struct gateway_tls_files files;
 	struct sip_user *users;
 	struct sip_server_cfg cfg;
 
 	if (!same_sockets(old, conf) || !same_limits(old, conf)) {
 		log_error(COMPONENT,
-		    "only domains, agent, user, auth, internal_calls, bandwidth_max and log_level "
-		    "change without a restart: the new configuration is not taken");
+		    "only domains, agent, user, auth, internal_calls, bandwidth_max, log_level, "
+		    "certificate, key and client_ca change without a restart: the new configuration "
+		    "is not taken");
 		config_free_hras(conf);
 		return;
 	}
@@ -426,6 +416,8 @@ hras_reload(void *state, void *conf)
 	location_key(h->location, cfg.key);
 	sip_server_reload(h->server, &cfg);
 	mem_free(users);
+	files = tls_files(h->conf);
+	gateway_reload_tls(h->gateway, &files);
 	gateway_recheck(h->gateway);
 	faces_reload(h);
 	config_free_hras(old);

@@ -8,6 +8,14 @@
  */
 struct event_base;
 
+#define HRAS_WRONG_MAX 512
+
+/*
+ * Looks into the files that a configuration names, as a start would, and starts nothing: 0, or
+ * ERR_MALFORMED with what is wrong.
+ */
+int hras_check(const void *conf, char wrong[static HRAS_WRONG_MAX]);
+
 int hras_start(struct event_base *base, void *conf, void **state);
 void hras_reload(void *state, void *conf);
 void hras_stop(void *state);

@@ -13,7 +13,8 @@ libgateway_a_SOURCES = \
 	hras/gateway_conn.c hras/gateway_conn.h \
 	hras/gateway_flow.c \
 	hras/gateway_http.c hras/gateway_http.h \
-	hras/gateway_probe.c
+	hras/gateway_probe.c \
+	hras/gateway_tls.c hras/gateway_tls.h
 
 sbin_PROGRAMS += hras/hras
 hras_hras_SOURCES = hras/main.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/daemon.h"
 #include "config/config.h"
@@ -9,8 +10,14 @@ static int
 load(const char *file, void **conf)
 {
 	struct config_hras *c = NULL;
+	char wrong[HRAS_WRONG_MAX];
 	int err = config_load_hras(file, &c);
 
+	if (err == 0 && (err = hras_check(c, wrong)) < 0) {
+		fprintf(stderr, "%s: TLS: %s\n", file, wrong);
+		config_free_hras(c);
+		c = NULL;
+	}
 	*conf = c;
 	return err;
 }

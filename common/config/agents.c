@@ -85,6 +85,12 @@ static const struct option hrac_tunnel[] = {
 	{ .name = "ca", .type = &type_file,
 	  .offset = offsetof(struct config_hrac, tunnel.ca),
 	  .expected = "a readable PEM file of certificates" },
+	{ .name = "client_certificate", .type = &type_file, .with = "client_key",
+	  .offset = offsetof(struct config_hrac, tunnel.client_certificate),
+	  .expected = "a readable PEM file with the chain of certificates of this agent" },
+	{ .name = "client_key", .type = &type_file, .with = "client_certificate",
+	  .offset = offsetof(struct config_hrac, tunnel.client_key),
+	  .expected = "a readable PEM file with the private key" },
 	{ .name = "connections_max", .type = &type_u32, .min = 1, .max = 250, .def = "192",
 	  .offset = offsetof(struct config_hrac, tunnel.connections_max),
 	  .expected = "a number from 1 to 250" },
@@ -143,6 +149,9 @@ static const struct option hras_tunnel[] = {
 	{ .name = "key", .type = &type_file, .with = "certificate",
 	  .offset = offsetof(struct config_hras, tunnel.key),
 	  .expected = "a readable PEM file with the private key" },
+	{ .name = "client_ca", .type = &type_file,
+	  .offset = offsetof(struct config_hras, tunnel.client_ca),
+	  .expected = "a readable PEM file with the certificate that signs those of agents" },
 	{ .name = "grace", .type = &type_duration, .min = 5, .max = 3600, .def = "30s",
 	  .offset = offsetof(struct config_hras, tunnel.grace_s), .unit_ms = 1000,
 	  .expected = "5s to 1h" },
@@ -237,6 +246,13 @@ complete_hras_tunnel(void *conf, char wrong[static SCHEMA_WRONG_MAX])
 			snprintf(wrong, SCHEMA_WRONG_MAX,
 			    "tunnel.listen has https:%s, but there is no certificate; expected "
 			    "tunnel.certificate and tunnel.key beside it",
+			    here);
+			return false;
+		}
+		if (l->carrier == CONFIG_HTTP && c->tunnel.client_ca != NULL) {
+			snprintf(wrong, SCHEMA_WRONG_MAX,
+			    "tunnel.client_ca is set, but http:%s would let agents in without a "
+			    "certificate; expected only https: beside it",
 			    here);
 			return false;
 		}

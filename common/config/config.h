@@ -68,12 +68,14 @@ struct config_hrac {
 		char *urls[CONFIG_URLS_MAX];
 		size_t urls_n;
 		int transport; /* enum config_transport */
-		char *agent;  /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
-		char *secret; /* the shared secret */
-		char *proxy;  /* "http://host:port", NULL = direct (environment not consulted) */
+		char *agent;   /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
+		char *secret;  /* the shared secret */
+		char *proxy;   /* "http://host:port", NULL = direct (environment not consulted) */
 		char *proxy_user;            /* NULL = none */
 		char *proxy_password;        /* NULL = none */
 		char *ca;                    /* PEM file, NULL = the system's store */
+		char *client_certificate;    /* PEM chain, NULL = none; shown to an https HRAS */
+		char *client_key;            /* PEM; with client_certificate */
 		unsigned connections_max;    /* pairs while calls are up; 192, 1..250 */
 		uint64_t rotate_bytes;       /* a GET or POST lives for so many; 64 MiB, 0 = ever */
 		uint32_t rotate_age_s;       /* ... and for so long; 600, 0 = ever */
@@ -110,6 +112,7 @@ struct config_hras {
 		size_t listen_n;
 		char *certificate; /* PEM chain; with key: listeners speak https, if not told */
 		char *key;
+		char *client_ca;  /* PEM; NULL: agents need no certificate. With it all is https */
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 		uint32_t bandwidth_max_kbit; /* of each agent's tunnel, each way; 0 = no cap */
 	} tunnel;

@@ -11,6 +11,8 @@
 
 #include "base/mem.h"
 
+#define DAY_S 86400
+
 static void
 add_extension(X509 *x, X509 *issuer, int nid, const char *value)
 {
@@ -23,8 +25,10 @@ add_extension(X509 *x, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(e);
 }
 
+/* Signed by `ca`; of an authority itself, when that has no certificate yet. */
 static X509 *
-certificate_new(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
+certificate_new(const struct tls_ca *ca, const char *name, const char *alternative, EVP_PKEY *key,
+    long lives_s)
 {
 	static long serial;
 	X509 *x = X509_new();
@@ -33,72 +37,85 @@ certificate_new(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_
 	X509_set_version(x, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(x), 86400);
+	X509_gmtime_adj(X509_getm_notAfter(x), lives_s);
 	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1,
 	    0);
-	X509_set_issuer_name(x, issuer == NULL ? subject : X509_get_subject_name(issuer));
+	X509_set_issuer_name(x, ca->x509 == NULL ? subject : X509_get_subject_name(ca->x509));
 	X509_set_pubkey(x, key);
-	if (issuer == NULL) {
+	if (ca->x509 == NULL) {
 		add_extension(x, x, NID_basic_constraints, "critical,CA:TRUE");
 		add_extension(x, x, NID_key_usage, "critical,keyCertSign");
-	} else {
-		add_extension(x, issuer, NID_subject_alt_name, "IP:127.0.0.1");
+	} else if (alternative != NULL) {
+		add_extension(x, ca->x509, NID_subject_alt_name, alternative);
 	}
-	X509_sign(x, issuer_key, EVP_sha256());
+	X509_sign(x, ca->pkey, EVP_sha256());
 	return x;
 }
 
-static char *
-bio_text(BIO *bio)
+static FILE *
+file_new(char name[static TLS_CA_FILE_MAX])
 {
-	char *p, *text;
-	long n = BIO_get_mem_data(bio, &p);
-
-	text = mem_dup(p, (size_t)n);
-	BIO_free(bio);
-	return text;
+	strcpy(name, "/tmp/vofw-test-ca-XXXXXX");
+	return fdopen(mkstemp(name), "w");
 }
 
 static void
-write_file(struct tls_ca *ca, X509 *x)
+sign(const struct tls_ca *ca, const char *name, const char *alternative, long lives_s,
+    struct tls_ca_pair *out)
 {
-	FILE *f;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = certificate_new(ca, name, alternative, key, lives_s);
+	FILE *f = file_new(out->certificate);
 
-	strcpy(ca->file, "/tmp/vofw-test-ca-XXXXXX");
-	f = fdopen(mkstemp(ca->file), "w");
 	PEM_write_X509(f, x);
 	fclose(f);
+	f = file_new(out->key);
+	PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+void
+tls_ca_sign(const struct tls_ca *ca, const char *common_name, const char *dns_name, long lives_s,
+    struct tls_ca_pair *out)
+{
+	char *alternative = dns_name == NULL ? NULL : mem_printf("DNS:%s", dns_name);
+
+	sign(ca, common_name, alternative, lives_s, out);
+	mem_free(alternative);
 }
 
 void
 tls_ca_make(struct tls_ca *ca)
 {
-	EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
 	static unsigned authorities;
-	BIO *bio = BIO_new(BIO_s_mem());
-	X509 *authority, *server;
 	char name[32];
+	FILE *f;
 
+	memset(ca, 0, sizeof(*ca));
 	/* A name of its own: it shall be unknown to those who trust another, not a false one. */
 	snprintf(name, sizeof(name), "VoFW test CA %u", ++authorities);
-	authority = certificate_new(name, ca_key, NULL, ca_key);
-	server = certificate_new("VoFW test server", key, authority, ca_key);
-	write_file(ca, authority);
-	PEM_write_bio_X509(bio, server);
-	ca->certificate = bio_text(bio);
-	bio = BIO_new(BIO_s_mem());
-	PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
-	ca->key = bio_text(bio);
-	X509_free(authority);
-	X509_free(server);
-	EVP_PKEY_free(ca_key);
-	EVP_PKEY_free(key);
+	ca->pkey = EVP_EC_gen("P-256");
+	ca->x509 = certificate_new(ca, name, NULL, ca->pkey, DAY_S);
+	f = file_new(ca->file);
+	PEM_write_X509(f, ca->x509);
+	fclose(f);
+	sign(ca, "VoFW test server", "IP:127.0.0.1", DAY_S, &ca->server);
+}
+
+void
+tls_ca_pair_free(struct tls_ca_pair *p)
+{
+	unlink(p->certificate);
+	unlink(p->key);
 }
 
 void
 tls_ca_free(struct tls_ca *ca)
 {
 	unlink(ca->file);
-	mem_free(ca->certificate);
-	mem_free(ca->key);
+	tls_ca_pair_free(&ca->server);
+	X509_free(ca->x509);
+	EVP_PKEY_free(ca->pkey);
 }

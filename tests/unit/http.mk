@@ -29,3 +29,7 @@ tests_unit_test_uplink_probe_LDADD = $(http_pair_libs)
 unit_tests += tests/unit/test_uplink_squid
 tests_unit_test_uplink_squid_SOURCES = tests/unit/test_uplink_squid.c $(http_pair_sources)
 tests_unit_test_uplink_squid_LDADD = $(http_pair_libs)
+
+unit_tests += tests/unit/test_gateway_tls
+tests_unit_test_gateway_tls_SOURCES = tests/unit/test_gateway_tls.c $(http_pair_sources)
+tests_unit_test_gateway_tls_LDADD = $(http_pair_libs)

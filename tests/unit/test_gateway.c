@@ -84,8 +84,8 @@ strangers_who_begin_a_tls_handshake_and_stop_do_not_keep_us_busy(void **state)
 	(void)state;
 	tls_ca_make(&ca);
 	http_pair_init(&p);
-	p.gateway_config.certificate = ca.certificate;
-	p.gateway_config.key = ca.key;
+	p.gateway_config.tls.certificate = ca.server.certificate;
+	p.gateway_config.tls.key = ca.server.key;
 	p.gateway_config.listen[0].tls = true;
 	p.uplink_config.ca = ca.file;
 	http_pair_start_gateway(&p);
@@ -119,7 +119,7 @@ a_port_in_use_and_a_bad_certificate_fail_the_start(void **state)
 	assert_int_equal(addr_parse("192.0.2.1:80", 0, &config.listen[1].addr), 0);
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_IO);
 	config.listen_n = 1;
-	config.certificate = config.key = "rubbish";
+	config.tls.certificate = config.tls.key = "/dev/null";
 	config.listen[0].tls = true;
 	assert_int_equal(gateway_new(base, &config, &handlers, NULL, &g), ERR_MALFORMED);
 	close(fd);

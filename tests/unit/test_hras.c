@@ -477,6 +477,7 @@ a_start_that_fails_in_the_middle_leaves_nothing(void **state)
 	conf = load(f, OFFICE);
 	conf->tunnel.certificate = mem_strdup(empty);
 	conf->tunnel.key = mem_strdup(empty);
+	conf->tunnel.listen[0].carrier = CONFIG_HTTPS;
 	assert_refused(f, conf);
 	close(fd);
 	start(f);

@@ -205,8 +205,8 @@ a_certificate_of_another_authority_is_refused_with_the_reason(void **state)
 	tls_ca_make(&ca);
 	tls_ca_make(&other);
 	http_pair_init(&p);
-	p.gateway_config.certificate = ca.certificate;
-	p.gateway_config.key = ca.key;
+	p.gateway_config.tls.certificate = ca.server.certificate;
+	p.gateway_config.tls.key = ca.server.key;
 	p.gateway_config.listen[0].tls = true;
 	http_pair_start_gateway(&p);
 	p.uplink_config.ca = other.file;

@@ -259,8 +259,8 @@ tls_is_verified_by_the_authority_given(void **state)
 	(void)state;
 	tls_ca_make(&ca);
 	http_pair_init(&p);
-	p.gateway_config.certificate = ca.certificate;
-	p.gateway_config.key = ca.key;
+	p.gateway_config.tls.certificate = ca.server.certificate;
+	p.gateway_config.tls.key = ca.server.key;
 	p.gateway_config.listen[0].tls = true;
 	p.uplink_config.ca = ca.file;
 	http_pair_start_gateway(&p);

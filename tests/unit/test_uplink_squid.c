@@ -284,8 +284,8 @@ through_a_proxy_to_https(void **state)
 	(void)state;
 	tls_ca_make(&ca);
 	http_pair_init(&p);
-	p.gateway_config.certificate = ca.certificate;
-	p.gateway_config.key = ca.key;
+	p.gateway_config.tls.certificate = ca.server.certificate;
+	p.gateway_config.tls.key = ca.server.key;
 	p.gateway_config.listen[0].tls = true;
 	http_pair_start_gateway(&p);
 	p.uplink_config.ca = ca.file;

@@ -18,13 +18,25 @@ class Authority:
                  "-nodes", "-days", "2", "-subj", f"/CN=laboratory {name}", "-keyout", self.key,
                  "-out", self.ca)
 
-    def sign(self, address, days=2):
-        """A certificate for an IP address: the names of (certificate, key)."""
-        base = self.lab.path(f"{self.name}-{address}")
-        extensions = self.lab.write(f"{self.name}-{address}.ext", f"subjectAltName=IP:{address}\n")
+    def sign(self, name, days=2, kind="IP"):
+        """A certificate for an IP address, or with kind="DNS" for a name: the names of
+        (certificate, key). A second one of the same name takes the place of the first."""
+        base = self.lab.path(f"{self.name}-{name}")
+        extensions = self.lab.write(f"{self.name}-{name}.ext", f"subjectAltName={kind}:{name}\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                 "-subj", f"/CN={address}", "-keyout", f"{base}.key", "-out", f"{base}.csr")
+                 "-subj", f"/CN={name}", "-keyout", f"{base}.key", "-out", f"{base}.csr")
         _openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.ca, "-CAkey", self.key,
                  "-CAcreateserial", "-days", str(days), "-extfile", extensions,
                  "-out", f"{base}.pem")
         return f"{base}.pem", f"{base}.key"
+
+
+def serial(file):
+    return subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", file], check=True,
+                          text=True, capture_output=True).stdout.strip()
+
+
+def shown_serial(host, address, port=443):
+    """The serial of the certificate that a server shows to a new connection from `host`."""
+    shown = host.run("openssl", "s_client", "-connect", f"{address}:{port}", text="")
+    return host.run("openssl", "x509", "-noout", "-serial", text=shown).strip()

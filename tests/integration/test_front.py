@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HRAS's side of TLS, and what may stand in front of it or in between: certificates that are renewed,
+certificates of agents, interception, reverse proxies."""
+
+import signal
+import time
+
+from lab.agents import Hrac, Hras
+from lab.certificates import Authority, serial, shown_serial
+from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
+from lab.wait import expect, wait_for
+from lab.world import HRAS
+
+
+def _https(authority, **more):
+    """Changes for HRAS and for HRAC that make the tunnel https."""
+    certificate, key = authority.sign(HRAS)
+    return ({"tunnel": {"listen": [f"https:{HRAS}:443"], "certificate": certificate, "key": key,
+                        **more}},
+            {"tunnel": {"url": f"https://{HRAS}/", "ca": authority.ca}})
+
+
+# -- Certificates --
+
+def test_a_certificate_is_renewed_in_mid_call(lab):
+    """SIGHUP: new connections are shown the new one, and the voice has no gap; rubbish is refused."""
+    authority = Authority(lab)
+    hras, hrac = _https(authority)
+    hrac["tunnel"]["rotate_bytes"] = "32K"          # new connections all the time
+    pair = Pair(lab, hras, hrac)
+    certificate, key = hras["tunnel"]["certificate"], hras["tunnel"]["key"]
+    first = serial(certificate)
+    expect(shown_serial(lab.out2, HRAS) == first, "the first certificate is shown")
+    expires = pair.hras.status()["certificate_expires"]
+    expect(0 < expires - time.time() <= 2 * 86400, f"its end is told: {expires}")
+    pair.hras.process.wait_output("tunnel.certificate ends within 2 days")
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob)
+    marks = alice.now(), bob.now()
+    authority.sign(HRAS, days=30)
+    second = serial(certificate)
+    pair.hras.process.signal(signal.SIGHUP)
+    wait_for("the new certificate", lambda: shown_serial(lab.out2, HRAS) == second)
+    expect(pair.hras.status()["certificate_expires"] - time.time() > 29 * 86400, "and its end")
+    stranger = Authority(lab, "stranger").sign(HRAS)[1]
+    with open(stranger, encoding="ascii") as other, open(key, "w", encoding="ascii") as file:
+        file.write(other.read())
+    pair.hras.process.signal(signal.SIGHUP)
+    pair.hras.process.wait_output("key do not match")
+    pair.hras.process.wait_output("the configuration in use stays")
+    expect(shown_serial(lab.out2, HRAS) == second, "which is still shown")
+    both_hear(alice, bob, 3.0)
+    for listener, speaker, mark in ((alice, bob, marks[0]), (bob, alice, marks[1])):
+        lost = listener.match(speaker, mark).lost_ms
+        print(f"{listener.user} missed {lost:.0f} ms of {speaker.user}")
+        expect(lost <= 40, f"{listener.user} missed {lost:.0f} ms")
+    tunnel = pair.hrac.status()["tunnels"][0]
+    expect(tunnel["reconnects"] == 0, f"the session is the first one: {tunnel}")
+    hang_up(alice, bob)
+    all_quiet(pair)
+
+
+test_a_certificate_is_renewed_in_mid_call.seconds = 20
+
+
+def test_agents_need_a_certificate_of_their_own(lab):
+    """With client_ca: the office by its own comes in, and neither without nor with another's."""
+    authority, agents = Authority(lab), Authority(lab, "agents")
+    hras, hrac = _https(authority, client_ca=agents.ca)
+    own, other = agents.sign("office", kind="DNS"), agents.sign("branch", kind="DNS")
+    hrac["tunnel"].update(client_certificate=own[0], client_key=own[1])
+    pair = Pair(lab, hras, hrac)
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob)
+    hang_up(alice, bob)
+    pair.hrac.stop()
+    pair.hrac.options["tunnel"].update(client_certificate=None, client_key=None)
+    pair.hrac.start()
+    pair.hrac.process.wait_output("HRAS wants a certificate of this agent")
+    pair.hras.process.wait_output(
+        rf"refused {pair.office.wan_address}:[0-9]+, whose certificate: it showed none")
+    pair.hrac.stop()
+    pair.hrac.options["tunnel"].update(client_certificate=other[0], client_key=other[1])
+    pair.hrac.start()
+    pair.hras.process.wait_output(r"refused agent .*office.*: its certificate has another name")
+    expect(pair.hrac.status()["tunnels"][0]["state"] != "up", "no tunnel")
+    pair.hras.options["tunnel"]["listen"].append(f"http:{HRAS}:80")
+    status, said = pair.hras.check()
+    expect(status == 1 and "client_ca" in said, f"-t knows that http is no lock: {said}")
