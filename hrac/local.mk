@@ -21,6 +21,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_http.c hrac/uplink_http.h \
 	hrac/uplink_link.c \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
+	hrac/uplink_proxy.c hrac/uplink_proxy.h \
 	hrac/uplink_probe.c hrac/uplink_probe.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
 	hrac/uplink_session.c

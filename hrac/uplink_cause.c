@@ -4,17 +4,69 @@
 #include <stdio.h>
 #include <string.h>
 
-static void
-say_proxy_refused(const struct uplink_failure *f, long status, char *out, size_t cap)
+#include "hrac/proxy_way.h"
+#include "hrac/uplink_proxy.h"
+
+static long
+url_port(CURL *easy)
 {
-	if (status == 407 && !f->proxy_user)
-		snprintf(out, cap, "the proxy wants a user and a password (HTTP 407)");
-	else if (status == 407)
-		snprintf(out, cap, "the proxy refuses our user or password (HTTP 407)");
+	char *url = NULL, host[PROXY_HOST_MAX];
+	unsigned port = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
+	if (url == NULL || !proxy_url_host(url, host, &port))
+		return 443;
+	return (long)port;
+}
+
+/* The proxy wants to know who we are. */
+static void
+say_login(const struct uplink_proxy *p, char *out, size_t cap)
+{
+	char schemes[UPLINK_PROXY_SCHEMES_MAX];
+	const char *what = "wants a user and a password";
+
+	uplink_proxy_schemes(p->offered, schemes);
+	if (p->scheme == (long)CURLAUTH_NEGOTIATE && p->ticket_trouble[0] != '\0')
+		what = "wants a Kerberos ticket, and we have none";
+	else if (p->scheme == (long)CURLAUTH_NEGOTIATE)
+		what = "refuses our Kerberos ticket";
+	else if (p->user != NULL && p->scheme == 0)
+		what = "does not take a user and a password by any way that we know";
+	else if (p->user != NULL)
+		what = "refuses our user or password";
+	snprintf(out, cap, "the proxy %s (HTTP 407; %s offers %s%s%s)", what, p->name, schemes,
+	    p->ticket_trouble[0] == '\0' ? "" : ": ", p->ticket_trouble);
+}
+
+static void
+say_proxy_refused(const struct uplink_failure *f, long status, bool connect, char *out, size_t cap)
+{
+	long port = url_port(f->easy);
+
+	if (status == 407)
+		say_login(f->proxy, out, cap);
+	else if (status == 403 && connect && port != 443)
+		snprintf(out, cap,
+		    "the proxy forbids CONNECT to port %ld (HTTP 403; most allow 443 alone)", port);
 	else if (status == 403)
 		snprintf(out, cap, "the proxy forbids the way to HRAS (HTTP 403)");
+	else if (status == 405 || status == 501)
+		snprintf(out, cap, "the proxy knows no %s (HTTP %ld)",
+		    connect ? "CONNECT" : "way to do that", status);
+	else if (status == 411)
+		snprintf(out, cap, "the proxy takes no body of unknown length (HTTP 411%s)",
+		    f->proxy->old ? "; it speaks HTTP/1.0" : "");
 	else
 		snprintf(out, cap, "the proxy cannot reach HRAS (HTTP %ld)", status);
+}
+
+/* What HRAS does not answer to those it serves, but a proxy does. */
+static bool
+is_of_proxy(long status)
+{
+	return status == 403 || status == 405 || status == 407 || status == 411 ||
+	    (status >= 501 && status <= 504);
 }
 
 /* An answer came, but none that HRAS gives to those it serves. */
@@ -29,9 +81,8 @@ say_status(const struct uplink_failure *f, char *out, size_t cap)
 		snprintf(out, cap, "HRAS does not know our session");
 	else if (f->from_hras)
 		snprintf(out, cap, "HRAS refuses the request (HTTP %ld)", f->status);
-	else if (f->status == 407 ||
-	    (f->proxy && (f->status == 403 || (f->status >= 502 && f->status <= 504))))
-		say_proxy_refused(f, f->status, out, cap);
+	else if (f->proxy != NULL && is_of_proxy(f->status))
+		say_proxy_refused(f, f->status, false, out, cap);
 	else if (location != NULL)
 		snprintf(out, cap,
 		    "something on the way answers in the place of HRAS: HTTP %ld, redirect to %s (a "
@@ -47,7 +98,7 @@ say_status(const struct uplink_failure *f, char *out, size_t cap)
 static void
 say_not_connected(const struct uplink_failure *f, char *out, size_t cap)
 {
-	const char *who = f->proxy ? "the proxy" : "HRAS";
+	const char *who = f->proxy != NULL ? "the proxy" : "HRAS";
 	long number = 0;
 
 	curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &number);
@@ -65,10 +116,10 @@ say_timed_out(const struct uplink_failure *f, char *out, size_t cap)
 	curl_easy_getinfo(f->easy, CURLINFO_CONNECT_TIME, &connected_s);
 	if (strncmp(f->text, "Resolving", 9) == 0)
 		snprintf(out, cap, "no name server answers for the name of %s",
-		    f->proxy ? "the proxy" : "HRAS");
+		    f->proxy != NULL ? "the proxy" : "HRAS");
 	else if (connected_s == 0)
 		snprintf(out, cap, "no answer from %s: timed out while connecting (a firewall?)",
-		    f->proxy ? "the proxy" : "HRAS");
+		    f->proxy != NULL ? "the proxy" : "HRAS");
 	else
 		snprintf(out, cap, "connected, but no answer from HRAS: timed out");
 }
@@ -99,6 +150,20 @@ say_alert(const char *text, char *out, size_t cap)
 	return false;
 }
 
+/*
+ * Whose TLS it is that fails: until CONNECT was answered it can only be the proxy's.
+ */
+static const char *
+tls_with(const struct uplink_failure *f)
+{
+	long connect_status = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+	if (f->proxy != NULL && strncmp(f->proxy->name, "https:", 6) == 0 && connect_status == 0)
+		return "the proxy";
+	return "HRAS";
+}
+
 static void
 say_code(const struct uplink_failure *f, char *out, size_t cap)
 {
@@ -125,17 +190,24 @@ say_code(const struct uplink_failure *f, char *out, size_t cap)
 		say_timed_out(f, out, cap);
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
-		snprintf(out, cap, "the certificate of HRAS is not trusted: %s", text);
+		snprintf(out, cap, "the certificate of %s is not trusted: %s", tls_with(f), text);
 		break;
 	case CURLE_SSL_CACERT_BADFILE:
 		snprintf(out, cap, "the file of tunnel.ca cannot be used: %s", text);
 		break;
 	case CURLE_SSL_CONNECT_ERROR:
-		snprintf(out, cap, "TLS with HRAS fails: %s", text);
+		snprintf(out, cap, "TLS with %s fails: %s", tls_with(f), text);
 		break;
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
 		snprintf(out, cap, "what answers in the place of HRAS is no web server: %s", text);
+		break;
+	case CURLE_PROXY:
+		snprintf(out, cap, "the SOCKS proxy refuses the way to HRAS: %s", text);
+		break;
+	case CURLE_LOGIN_DENIED:
+	case CURLE_AUTH_ERROR:
+		snprintf(out, cap, "proving ourselves to the proxy fails: %s", text);
 		break;
 	case CURLE_URL_MALFORMAT:
 		snprintf(out, cap, "tunnel.url cannot be used: %s", text);
@@ -152,8 +224,8 @@ uplink_cause(const struct uplink_failure *f, char *out, size_t cap)
 
 	out[0] = '\0';
 	curl_easy_getinfo(f->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
-	if (f->status == 0 && connect_status != 0 && connect_status / 100 != 2)
-		say_proxy_refused(f, connect_status, out, cap);
+	if (f->proxy != NULL && connect_status != 0 && connect_status / 100 != 2)
+		say_proxy_refused(f, connect_status, true, out, cap);
 	else if (f->status != 0 && (f->status != 200 || !f->from_hras))
 		say_status(f, out, cap);
 	else if (f->code != CURLE_OK)

@@ -10,14 +10,15 @@
  * Why a request of the uplink failed, in words for the one who runs HRAC: what stands in the way
  * (name, network, firewall, proxy, login page, certificate, HRAS) and not what libcurl felt.
  */
+struct uplink_proxy;
+
 struct uplink_failure {
 	CURL *easy; /* after it is over */
 	CURLcode code;
-	const char *text; /* libcurl's own words; may be "" */
-	long status;      /* of the last answer, 0 = none came */
-	bool from_hras;   /* that answer is one of VoFW's */
-	bool proxy;       /* a proxy is configured */
-	bool proxy_user;  /* ... with a user */
+	const char *text;                 /* libcurl's own words; may be "" */
+	long status;                      /* of the last answer, 0 = none came */
+	bool from_hras;                   /* that answer is one of VoFW's */
+	const struct uplink_proxy *proxy; /* by which it went; NULL = directly */
 };
 
 /* Writes at most cap bytes, "" for a request that HRAS answered with 200 and ended in order. */

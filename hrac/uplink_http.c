@@ -14,6 +14,7 @@
 #include "base/tcp.h"
 #include "hrac/uplink_cause.h"
 #include "hrac/uplink_poll.h"
+#include "hrac/uplink_proxy.h"
 #include "hrac/uplink_route.h"
 #include "log/log.h"
 
@@ -27,19 +28,25 @@
 #define EXCHANGE_TIMEOUT_MS 8000L
 #define PUMP_MAX 4 /* buffers that a stream may send in a row before the others get their turn */
 
-enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN };
+/* What asks a proxy for its wishes; HRAS knows no such thing, and that is as good as any answer. */
+#define KNOCK_PATH "vofw/1/knock"
+
+enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN, KNOCK };
 
 struct uplink_request {
 	LIST_ENTRY(uplink_request) link;
 	TAILQ_ENTRY(uplink_request) awake_link; /* while `awake` */
 	struct uplink_http *http;
-	struct uplink_route *route;
+	struct uplink_route *route;                  /* NULL of a knock, which may outlive it */
+	struct uplink_proxy *proxy;                  /* of the route; NULL = direct */
 	const struct uplink_http_handlers *handlers; /* those of `http`, or its own ... */
 	void *arg;                                   /* ... and their argument */
 	enum kind kind;
 	void *user;
 	CURL *easy;
 	curl_socket_t fd;  /* asked for when first needed; CURL_SOCKET_BAD before */
+	bool held;         /* libcurl does not have it: it waits for a knock */
+	bool shut_out;     /* it is over for what is known of the proxy: libcurl never had it */
 	bool paused;       /* on_read gave 0 */
 	bool awake;        /* uplink_http_wake since */
 	bool closing;      /* uplink_http_close */
@@ -50,6 +57,8 @@ struct uplink_request {
 	uint64_t heard_us; /* when the head of the answer began; 0 = it did not */
 	CURLcode code;     /* when over */
 	struct buf answer; /* of an exchange */
+	char *base;        /* of a knock */
+	char fate[UPLINK_HTTP_CAUSE_MAX]; /* shut out: of the knock; "" = that of its proxy */
 	char error[CURL_ERROR_SIZE];
 };
 LIST_HEAD(requests, uplink_request);
@@ -59,10 +68,11 @@ struct uplink_http {
 	struct uplink_poll *poll;
 	struct uplink_http_handlers handlers;
 	void *arg;
-	char *proxy_user, *proxy_password, *ca, *client_certificate, *client_key;
+	struct uplink_proxies proxies;
+	char *ca, *client_certificate, *client_key;
 	CURLM *multi;  /* of `poll` */
 	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
-	struct curl_slist *headers, *headers_stream, *headers_expect;
+	struct curl_slist *headers, *headers_stream;
 	struct requests requests;
 	struct awake awake; /* those whose bodies are to go on */
 	bool ending;        /* some are closing or over */
@@ -120,6 +130,8 @@ on_curl_write(char *in, size_t size, size_t n, void *arg)
 
 	if (r->closing)
 		return 0;
+	if (r->kind == KNOCK)
+		return len;
 	if (r->kind == EXCHANGE)
 		return buf_append(&r->answer, in, len) == 0 ? len : 0;
 	if (!r->checked) {
@@ -158,29 +170,19 @@ on_curl_header(char *line, size_t size, size_t n, void *arg)
 
 /* -- Requests -- */
 
+/* When it starts, since what it needs may have been learned while it was held. */
 static void
 set_proxy(struct uplink_request *r)
 {
-	struct uplink_http *h = r->http;
-	const char *proxy = r->route->proxy;
-	long auth = CURLAUTH_ANY;
-
 	/* An empty name, unlike none, keeps libcurl from looking into the environment. */
-	curl_easy_setopt(r->easy, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
+	curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
-	if (proxy == NULL || h->proxy_user == NULL)
+	if (r->proxy == NULL)
 		return;
-	curl_easy_setopt(r->easy, CURLOPT_PROXYUSERNAME, h->proxy_user);
-	curl_easy_setopt(r->easy, CURLOPT_PROXYPASSWORD,
-	    h->proxy_password == NULL ? "" : h->proxy_password);
-	/*
-	 * With ANY libcurl asks first and proves itself second; a body up cannot be sent twice. The
-	 * exchange that opened the session has learned what the proxy wants: Basic is told at once; for
-	 * the others the body waits for "100 Continue" or 407.
-	 */
-	if (r->kind != EXCHANGE && r->route->proxy_auth == CURLAUTH_BASIC)
-		auth = CURLAUTH_BASIC;
-	curl_easy_setopt(r->easy, CURLOPT_PROXYAUTH, auth);
+	uplink_proxy_dress(&r->http->proxies, r->proxy, r->easy, r->kind == KNOCK);
+	/* Digest takes two rounds: both on the connection of the first. */
+	if (r->proxy->scheme == (long)CURLAUTH_DIGEST)
+		curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 0L);
 }
 
 static void
@@ -209,7 +211,9 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 	char *url = mem_printf("%s%s", route->base, path);
 
 	r->http = h;
-	r->route = route;
+	r->route = kind == KNOCK ? NULL : route;
+	if (route->proxy != NULL)
+		r->proxy = uplink_proxy_get(&h->proxies, route->proxy);
 	r->handlers = &h->handlers;
 	r->arg = h->arg;
 	r->kind = kind;
@@ -237,7 +241,8 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 	curl_easy_setopt(r->easy, CURLOPT_PREREQDATA, r);
 	curl_easy_setopt(r->easy, CURLOPT_HEADERFUNCTION, on_curl_header);
 	curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, r);
-	set_proxy(r);
+	/* Or the loop would wait here for a name server that does not answer. */
+	curl_easy_setopt(r->easy, CURLOPT_QUICK_EXIT, 1L);
 	set_tls(r);
 	LIST_INSERT_HEAD(&h->requests, r, link);
 	return r;
@@ -245,10 +250,67 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 
 /* Its first step comes with the timer that libcurl sets. */
 static void
-request_start(struct uplink_request *r)
+request_go(struct uplink_request *r)
 {
+	r->held = false;
+	set_proxy(r);
 	curl_multi_add_handle(r->http->multi, r->easy);
 	uplink_poll_apply(r->http->poll);
+}
+
+static void
+request_shut_out(struct uplink_request *r)
+{
+	r->held = false;
+	r->shut_out = r->over = true;
+	r->http->ending = true;
+}
+
+static int
+on_curl_debug(CURL *easy, curl_infotype type, char *text, size_t n, void *arg)
+{
+	struct uplink_request *r = arg;
+
+	(void)easy;
+	if (type == CURLINFO_TEXT)
+		uplink_proxy_overhear(r->proxy, text, n);
+	return 0;
+}
+
+static void
+knock(struct uplink_http *h, const char *base, const char *proxy)
+{
+	struct uplink_route route = { .base = (char *)(uintptr_t)base,
+		.proxy = (char *)(uintptr_t)proxy };
+	struct uplink_request *r = request_new(h, &route, KNOCK_PATH, KNOCK, NULL);
+
+	r->base = mem_strdup(base);
+	curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, EXCHANGE_TIMEOUT_MS);
+	curl_easy_setopt(r->easy, CURLOPT_VERBOSE, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_DEBUGFUNCTION, on_curl_debug);
+	curl_easy_setopt(r->easy, CURLOPT_DEBUGDATA, r);
+	request_go(r);
+}
+
+static void
+request_start(struct uplink_request *r)
+{
+	enum uplink_proxy_verdict verdict =
+	    r->proxy == NULL ? UPLINK_PROXY_GO : uplink_proxy_ask(r->proxy, clock_us());
+
+	if (verdict == UPLINK_PROXY_GO) {
+		request_go(r);
+		return;
+	}
+	if (verdict == UPLINK_PROXY_NO) {
+		request_shut_out(r);
+		uplink_http_turn(r->http);
+		return;
+	}
+	r->held = true;
+	if (verdict == UPLINK_PROXY_KNOCK)
+		knock(r->http, r->route->base, r->route->proxy);
 }
 
 static void
@@ -271,6 +333,7 @@ request_free(struct uplink_request *r)
 	curl_easy_cleanup(r->easy);
 	LIST_REMOVE(r, link);
 	buf_free(&r->answer);
+	mem_free(r->base);
 	mem_free(r);
 }
 
@@ -294,7 +357,6 @@ uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char
     void *user)
 {
 	struct uplink_request *r = request_new(h, route, path, up ? STREAM_UP : STREAM_DOWN, user);
-	bool ask_first = route->proxy_auth != 0 && route->proxy_auth != CURLAUTH_BASIC;
 
 	curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -304,8 +366,7 @@ uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char
 		curl_easy_setopt(r->easy, CURLOPT_READFUNCTION, on_curl_read);
 		curl_easy_setopt(r->easy, CURLOPT_READDATA, r);
 		curl_easy_setopt(r->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_LEN);
-		curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER,
-		    ask_first ? h->headers_expect : h->headers_stream);
+		curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, h->headers_stream);
 	} else {
 		curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
 		curl_easy_setopt(r->easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER_LEN);
@@ -380,40 +441,88 @@ note_peer(struct uplink_route *route, CURL *easy)
 	    ip, port);
 }
 
-static void
-note_proxy_auth(struct uplink_route *route, CURL *easy)
+/* What uplink_cause needs to know. */
+static struct uplink_failure
+failure_of(const struct uplink_request *r)
 {
-	long asked = 0;
+	struct uplink_failure f = { .code = r->code, .text = r->error, .easy = r->easy };
 
-	curl_easy_getinfo(easy, CURLINFO_PROXYAUTH_AVAIL, &asked);
-	if (asked != 0)
-		route->proxy_auth = asked;
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &f.status);
+	f.from_hras = is_from_hras(r->easy);
+	f.proxy = r->proxy;
+	if (r->shut_out)
+		f.status = 407;
+	return f;
+}
+
+/* All that wait for this knock go, or end as it did. */
+static void
+knock_over(struct uplink_request *k)
+{
+	struct uplink_http *h = k->http;
+	const struct uplink_failure f = failure_of(k);
+	enum uplink_proxy_verdict verdict;
+	struct uplink_proxy_answer a;
+	struct uplink_request *r;
+
+	uplink_proxy_read(k->easy, &a);
+	verdict = uplink_proxy_learn(k->proxy, &a, clock_us());
+	if (verdict == UPLINK_PROXY_KNOCK) {
+		knock(h, k->base, k->proxy->name);
+		return;
+	}
+	LIST_FOREACH(r, &h->requests, link) {
+		if (!r->held || r->proxy != k->proxy)
+			continue;
+		if (verdict == UPLINK_PROXY_GO) {
+			request_go(r);
+			continue;
+		}
+		request_shut_out(r);
+		if (verdict == UPLINK_PROXY_WAIT)
+			uplink_cause(&f, r->fate, sizeof(r->fate));
+	}
+}
+
+static void
+tell_done(struct uplink_request *r)
+{
+	const struct uplink_failure f = failure_of(r);
+	char cause[UPLINK_HTTP_CAUSE_MAX];
+	struct uplink_http_result result = { .status = f.status,
+		.from_hras = f.from_hras,
+		.body = buf_data(&r->answer),
+		.body_len = buf_len(&r->answer),
+		.asked_us = r->asked_us,
+		.cause = cause };
+
+	if (r->asked_us != 0 && r->heard_us > r->asked_us)
+		result.answer_us = (uint32_t)(r->heard_us - r->asked_us);
+	if (r->fate[0] != '\0') {
+		result.status = 0;
+		result.cause = r->fate;
+	} else {
+		uplink_cause(&f, cause, sizeof(cause));
+	}
+	r->handlers->on_done(r->arg, r->user, &result);
 }
 
 static void
 finish(struct uplink_request *r)
 {
-	struct uplink_http *h = r->http;
-	char cause[UPLINK_HTTP_CAUSE_MAX];
-	struct uplink_http_result result = { 0 };
-	struct uplink_failure f = { .code = r->code, .text = r->error, .easy = r->easy };
+	struct uplink_proxy_answer a;
 
-	note_peer(r->route, r->easy);
-	note_proxy_auth(r->route, r->easy);
-	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
-	result.from_hras = is_from_hras(r->easy);
-	result.body = buf_data(&r->answer);
-	result.body_len = buf_len(&r->answer);
-	f.status = result.status;
-	f.from_hras = result.from_hras;
-	f.proxy = r->route->proxy != NULL;
-	f.proxy_user = h->proxy_user != NULL;
-	result.asked_us = r->asked_us;
-	if (r->asked_us != 0 && r->heard_us > r->asked_us)
-		result.answer_us = (uint32_t)(r->heard_us - r->asked_us);
-	uplink_cause(&f, cause, sizeof(cause));
-	result.cause = cause;
-	r->handlers->on_done(r->arg, r->user, &result);
+	if (r->kind == KNOCK) {
+		knock_over(r);
+	} else {
+		if (!r->shut_out)
+			note_peer(r->route, r->easy);
+		if (r->proxy != NULL && !r->shut_out) {
+			uplink_proxy_read(r->easy, &a);
+			uplink_proxy_note(r->proxy, &a, clock_us());
+		}
+		tell_done(r);
+	}
 	request_free(r);
 }
 
@@ -492,9 +601,6 @@ make_headers(struct uplink_http *h)
 	h->headers_stream = curl_slist_append(NULL, type);
 	h->headers_stream = curl_slist_append(h->headers_stream, chunked);
 	h->headers_stream = curl_slist_append(h->headers_stream, "Expect:");
-	h->headers_expect = curl_slist_append(NULL, type);
-	h->headers_expect = curl_slist_append(h->headers_expect, chunked);
-	h->headers_expect = curl_slist_append(h->headers_expect, "Expect: 100-continue");
 }
 
 struct uplink_http *
@@ -505,8 +611,7 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 
 	h->handlers = *handlers;
 	h->arg = arg;
-	h->proxy_user = mem_strdup(config->proxy_user);
-	h->proxy_password = mem_strdup(config->proxy_password);
+	uplink_proxies_init(&h->proxies, config->proxy_user, config->proxy_password, config->ca);
 	h->ca = mem_strdup(config->ca);
 	h->client_certificate = mem_strdup(config->client_certificate);
 	h->client_key = mem_strdup(config->client_key);
@@ -536,10 +641,7 @@ uplink_http_free(struct uplink_http *h)
 	curl_share_cleanup(h->share);
 	curl_slist_free_all(h->headers);
 	curl_slist_free_all(h->headers_stream);
-	curl_slist_free_all(h->headers_expect);
-	mem_free(h->proxy_user);
-	if (h->proxy_password != NULL)
-		mem_wipe_free(h->proxy_password, strlen(h->proxy_password));
+	uplink_proxies_free(&h->proxies);
 	mem_free(h->ca);
 	mem_free(h->client_certificate);
 	mem_free(h->client_key);

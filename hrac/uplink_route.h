@@ -20,7 +20,6 @@ struct uplink_route {
 	const char *transport; /* "http", "https", "http via proxy", "https via proxy" */
 
 	/* Learned. */
-	long proxy_auth; /* CURLAUTH_*: what the proxy asked for when it last said 407; 0 = never */
 	char
 	    peer[UPLINK_ROUTE_PEER_MAX]; /* "192.0.2.1:80" of the last connection; "-" = none yet */
 };

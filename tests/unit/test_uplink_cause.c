@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "hrac/uplink_cause.h"
+#include "hrac/uplink_proxy.h"
 #include "tests/support/tls_ca.h"
 
 static void
@@ -44,6 +45,8 @@ what_stands_in_the_way_is_named(void **state)
 static void
 what_libcurl_says_is_told_in_words_of_the_thing_itself(void **state)
 {
+	static char proxy_name[] = "http://p:1";
+	static const struct uplink_proxy proxy = { .name = proxy_name };
 	static const struct {
 		struct uplink_failure f;
 		const char *words;
@@ -55,7 +58,7 @@ what_libcurl_says_is_told_in_words_of_the_thing_itself(void **state)
 		    "no answer from HRAS: timed out while connecting (a firewall?)" },
 		{ { .code = CURLE_OPERATION_TIMEDOUT,
 		      .text = "Connection timed out",
-		      .proxy = true },
+		      .proxy = &proxy },
 		    "no answer from the proxy: timed out while connecting (a firewall?)" },
 		{ { .code = CURLE_SSL_CONNECT_ERROR, .text = "wrong version number" },
 		    "TLS with HRAS fails: wrong version number" },

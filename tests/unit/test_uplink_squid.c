@@ -314,14 +314,14 @@ what_the_proxy_refuses_is_named(void **state)
 
 	(void)state;
 	start(&p, basic.closed_url);
-	assert_cause(&p, "the proxy wants a user and a password (HTTP 407)");
+	assert_cause(&p, "the proxy wants a user and a password (HTTP 407; ");
 	p.uplink_config.urls[0] = "https://127.0.0.1:9/";
-	assert_cause(&p, "the proxy wants a user and a password (HTTP 407)");
+	assert_cause(&p, "the proxy wants a user and a password (HTTP 407; ");
 	p.uplink_config.proxy_user = "alice";
 	p.uplink_config.proxy_password = "mad hatter";
-	assert_cause(&p, "the proxy refuses our user or password (HTTP 407)");
+	assert_cause(&p, "the proxy refuses our user or password (HTTP 407; ");
 	p.uplink_config.urls[0] = NULL;
-	assert_cause(&p, "the proxy refuses our user or password (HTTP 407)");
+	assert_cause(&p, "the proxy refuses our user or password (HTTP 407; ");
 	p.uplink_config.proxy_password = "wonderland";
 	p.uplink_config.urls[0] = "http://127.0.0.1:9/";
 	assert_cause(&p, "the proxy cannot reach HRAS (HTTP 503)");
