@@ -20,6 +20,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_fetch.c hrac/uplink_fetch.h \
 	hrac/uplink_http.c hrac/uplink_http.h \
 	hrac/uplink_link.c \
+	hrac/uplink_look.c hrac/uplink_look.h \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
 	hrac/uplink_proxy.c hrac/uplink_proxy.h \
 	hrac/uplink_probe.c hrac/uplink_probe.h \

@@ -90,6 +90,7 @@ end_up(struct uplink_body *b, struct uplink_body_result *r)
 	else if (r->cause[0] == '\0' && report.n < b->writer.n && b->cfg.enough_ms == 0)
 		r->cause = "not all that was sent arrived";
 	r->n = report.n;
+	r->about = &report.about;
 	say_result(b, r);
 }
 

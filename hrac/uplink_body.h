@@ -35,9 +35,10 @@ struct uplink_body_result { /* borrowed until return */
 	uint32_t answer_us; /* from then to the head of the answer; 0 = none came */
 	uint32_t over_us;   /* since the beginning */
 	uint32_t last_us;   /* when we last sent or got something of it, likewise */
-	struct probe_segments segments; /* of the sending end's TCP, over this body */
-	bool late;                      /* it was ended by its time limit */
-	const char *cause;              /* why it was not complete, in plain words; "" = it was */
+	struct probe_segments segments;  /* of the sending end's TCP, over this body */
+	const struct probe_about *about; /* what HRAS says in its report on a body up; else NULL */
+	bool late;                       /* it was ended by its time limit */
+	const char *cause;               /* why it was not complete, in plain words; "" = it was */
 };
 
 /* Called once, not inside libcurl; the body ends on return. */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/tcp.h"
 #include "hrac/uplink_cause.h"
+#include "hrac/uplink_look.h"
 #include "hrac/uplink_poll.h"
 #include "hrac/uplink_proxy.h"
 #include "hrac/uplink_route.h"
@@ -56,8 +57,9 @@ struct uplink_request {
 	uint64_t asked_us; /* when the connection was ready for the request; 0 = it is not */
 	uint64_t heard_us; /* when the head of the answer began; 0 = it did not */
 	CURLcode code;     /* when over */
-	struct buf answer; /* of an exchange */
-	char *base;        /* of a knock */
+	struct uplink_look *look;         /* to be filled; or NULL */
+	struct buf answer;                /* of an exchange */
+	char *base;                       /* of a knock */
 	char fate[UPLINK_HTTP_CAUSE_MAX]; /* shut out: of the knock; "" = that of its proxy */
 	char error[CURL_ERROR_SIZE];
 };
@@ -165,6 +167,8 @@ on_curl_header(char *line, size_t size, size_t n, void *arg)
 
 	if (size * n >= 5 && memcmp(line, "HTTP/", 5) == 0)
 		r->heard_us = clock_us();
+	if (r->look != NULL)
+		uplink_look_header(r->look, line, size * n);
 	return size * n;
 }
 
@@ -353,6 +357,20 @@ uplink_http_exchange(struct uplink_http *h, struct uplink_route *route, const ch
 }
 
 struct uplink_request *
+uplink_http_look(struct uplink_http *h, struct uplink_route *route, struct uplink_look *look,
+    void *user)
+{
+	struct uplink_request *r = request_new(h, route, "vofw/1/open", EXCHANGE, user);
+
+	r->look = look;
+	uplink_look_watch(look, r->easy);
+	curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, EXCHANGE_TIMEOUT_MS);
+	request_start(r);
+	return r;
+}
+
+struct uplink_request *
 uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char *path, bool up,
     void *user)
 {
@@ -479,9 +497,22 @@ knock_over(struct uplink_request *k)
 			continue;
 		}
 		request_shut_out(r);
+		if (r->look != NULL)
+			uplink_look_end(r->look, k->easy, k->code, false);
 		if (verdict == UPLINK_PROXY_WAIT)
 			uplink_cause(&f, r->fate, sizeof(r->fate));
 	}
+}
+
+static void
+tell_look(struct uplink_request *r, bool from_hras)
+{
+	if (!r->shut_out)
+		uplink_look_end(r->look, r->easy, r->code, from_hras);
+	else if (r->fate[0] == '\0')
+		r->look->step = UPLINK_LOOK_PROXY;
+	if (r->proxy != NULL && r->proxy->offered != 0)
+		uplink_proxy_schemes(r->proxy->offered, r->look->schemes);
 }
 
 static void
@@ -498,6 +529,8 @@ tell_done(struct uplink_request *r)
 
 	if (r->asked_us != 0 && r->heard_us > r->asked_us)
 		result.answer_us = (uint32_t)(r->heard_us - r->asked_us);
+	if (r->look != NULL)
+		tell_look(r, f.from_hras);
 	if (r->fate[0] != '\0') {
 		result.status = 0;
 		result.cause = r->fate;

@@ -19,6 +19,7 @@
  * handlers on_read and on_write run inside libcurl and may not call uplink_http_run.
  */
 struct uplink_http;
+struct uplink_look;
 struct uplink_request;
 struct uplink_route;
 struct event_base;
@@ -74,6 +75,13 @@ struct uplink_request *uplink_http_exchange(struct uplink_http *h, struct uplink
     const char *path, const void *body, size_t n, void *user);
 struct uplink_request *uplink_http_stream(struct uplink_http *h, struct uplink_route *route,
     const char *path, bool up, void *user);
+
+/*
+ * A GET of what only HRAS refuses by 405, for the doctor: `look` (borrowed until the request is over or
+ * closed) gets how far it came and whom it met. The cause says that HRAS refuses when all is well.
+ */
+struct uplink_request *uplink_http_look(struct uplink_http *h, struct uplink_route *route,
+    struct uplink_look *look, void *user);
 
 /*
  * For this one request these handlers with this argument, both borrowed while it lives, instead of

@@ -398,6 +398,12 @@ gateway_http_may_be(const struct gateway_request *r, const char *agent)
 	return r->conn->tls == NULL || gateway_tls_may_be(r->conn->tls, agent);
 }
 
+bool
+gateway_http_fingerprint(const struct gateway_request *r, uint8_t out[static 32])
+{
+	return r->conn->tls != NULL && gateway_tls_fingerprint(r->conn->tls, out);
+}
+
 struct probe_segments
 gateway_http_segments(const struct gateway_request *r)
 {

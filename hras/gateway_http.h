@@ -92,6 +92,9 @@ bool gateway_http_run(struct gateway_http *h);
 
 struct addr gateway_http_peer(const struct gateway_request *r);
 bool gateway_http_tls(const struct gateway_request *r);
+/* SHA-256 of the certificate that we showed on its connection; false: there is none. */
+bool gateway_http_fingerprint(const struct gateway_request *r, uint8_t out[static 32]);
+
 /* What its TCP connection sent until now. */
 struct probe_segments gateway_http_segments(const struct gateway_request *r);
 /* Whether who sent it may be `agent`, as far as certificates say (gateway_tls_may_be). */

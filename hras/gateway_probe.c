@@ -184,9 +184,11 @@ static size_t
 probe_answer(void *arg, void *user, uint8_t *out)
 {
 	struct gateway_probe *p = user;
+	struct probe_about about = { 0 };
 
 	(void)arg;
-	return probe_report_encode(&p->u.reader, out);
+	about.tls = gateway_http_fingerprint(p->request, about.fingerprint);
+	return probe_report_encode(&p->u.reader, &about, out);
 }
 
 static void
@@ -223,15 +225,19 @@ probe_start(struct gateway *g, struct gateway_prober *prober, struct gateway_req
 
 /* Whose probe it is: of a session, or of a visit. NULL = of nobody's. */
 static struct gateway_prober *
-find_prober(struct gateway *g, const struct probe_request *request)
+find_prober(struct gateway *g, const struct gateway_request *r, const struct probe_request *request)
 {
 	struct gateway_agent *a = gateway_find_session(g, request->session);
 	struct gateway_visit *v;
 
 	if (a != NULL)
-		return request_probe_genuine(tunnel_grant(a->tunnel), request) ? &a->prober : NULL;
+		return gateway_http_may_be(r, a->name) &&
+			request_probe_genuine(tunnel_grant(a->tunnel), request) ?
+		    &a->prober :
+		    NULL;
 	v = visit_find(g, request->session);
-	if (v != NULL && request_probe_genuine(&v->grant, request))
+	if (v != NULL && gateway_http_may_be(r, v->grant.agent) &&
+	    request_probe_genuine(&v->grant, request))
 		return &v->prober;
 	return NULL;
 }
@@ -259,7 +265,7 @@ probe_accept(void *arg, struct gateway_request *r, const char *path, void **user
 
 	if (request_parse_probe(path, &request) < 0)
 		return 404;
-	prober = find_prober(g, &request);
+	prober = find_prober(g, r, &request);
 	if (prober == NULL) {
 		/* Who does not know the key learns nothing more. */
 		g->counters.gateway_unknown_sessions++;

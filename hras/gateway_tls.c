@@ -123,6 +123,15 @@ gateway_tls_may_be(const struct gateway_tls_session *s, const char *agent)
 	return is;
 }
 
+bool
+gateway_tls_fingerprint(const struct gateway_tls_session *s, uint8_t out[static 32])
+{
+	const gnutls_datum_t *ours = gnutls_certificate_get_ours(s->gnutls);
+	size_t n = 32;
+
+	return ours != NULL && gnutls_fingerprint(GNUTLS_DIG_SHA256, ours, out, &n) == 0;
+}
+
 static int
 refuse(struct gateway_tls_session *s, gnutls_alert_description_t alert, const char *who,
     const char *why)

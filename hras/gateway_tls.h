@@ -52,6 +52,9 @@ struct gateway_tls_session *gateway_tls_begin(struct gateway_tls *t, void *sessi
     const struct addr *peer);
 void gateway_tls_end(struct gateway_tls_session *s); /* NULL is fine */
 
+/* SHA-256 of the certificate that it shows; false when there is none. */
+bool gateway_tls_fingerprint(const struct gateway_tls_session *s, uint8_t out[static 32]);
+
 /*
  * Whether its peer may be `agent`: its certificate has that common name, or that DNS name among the
  * alternative ones, letter by letter; always, when none was asked for.

@@ -153,8 +153,30 @@ probe_reader_done(const struct probe_reader *r)
 
 /* -- The report -- */
 
+static void
+put_addr(struct wire_write *w, const struct addr *a)
+{
+	wire_put_u8(w, addr_is_v6(a) ? 6 : 4);
+	if (addr_is_v6(a))
+		wire_put_bytes(w, &a->u.in6.sin6_addr, 16);
+	else
+		wire_put_bytes(w, &a->u.in4.sin_addr, 4);
+	wire_put_u16(w, addr_port(a));
+}
+
+static void
+put_about(struct wire_write *w, const struct probe_about *about)
+{
+	wire_put_u8(w, about->tls ? PROBE_FINGERPRINT_LEN : 0);
+	if (about->tls)
+		wire_put_bytes(w, about->fingerprint, PROBE_FINGERPRINT_LEN);
+	wire_put_u8(w, (uint8_t)about->datagrams_n);
+	for (size_t i = 0; i < about->datagrams_n; i++)
+		put_addr(w, &about->datagrams[i]);
+}
+
 size_t
-probe_report_encode(const struct probe_reader *r, uint8_t *out)
+probe_report_encode(const struct probe_reader *r, const struct probe_about *about, uint8_t *out)
 {
 	struct wire_write w = wire_writer(out, PROBE_REPORT_MAX);
 
@@ -163,7 +185,46 @@ probe_report_encode(const struct probe_reader *r, uint8_t *out)
 	wire_put_u16(&w, (uint16_t)r->n);
 	for (uint32_t i = 0; i < r->n; i++)
 		wire_put_u32(&w, r->came_us[i]);
+	put_about(&w, about);
 	return w.used;
+}
+
+static struct addr
+get_addr(struct wire_read *r)
+{
+	uint8_t family = wire_get_u8(r);
+	const uint8_t *host = wire_get_bytes(r, family == 6 ? 16 : 4);
+	struct addr a = { 0 };
+
+	if (host == NULL || (family != 4 && family != 6)) {
+		r->bad = true;
+		return a;
+	}
+	a.u.sa.sa_family = family == 6 ? AF_INET6 : AF_INET;
+	if (family == 6)
+		memcpy(&a.u.in6.sin6_addr, host, 16);
+	else
+		memcpy(&a.u.in4.sin_addr, host, 4);
+	addr_set_port(&a, wire_get_u16(r));
+	return a;
+}
+
+static void
+get_about(struct wire_read *r, struct probe_about *about)
+{
+	uint8_t len = wire_get_u8(r);
+	const uint8_t *fingerprint = wire_get_bytes(r, len);
+
+	about->tls = len > 0;
+	if (fingerprint == NULL || (len != 0 && len != PROBE_FINGERPRINT_LEN))
+		r->bad = true;
+	else
+		memcpy(about->fingerprint, fingerprint, len);
+	about->datagrams_n = wire_get_u8(r);
+	if (about->datagrams_n > PROBE_DATAGRAMS_MAX)
+		r->bad = true;
+	for (size_t i = 0; i < about->datagrams_n && !r->bad; i++)
+		about->datagrams[i] = get_addr(r);
 }
 
 int
@@ -173,14 +234,17 @@ probe_report_decode(const uint8_t *in, size_t n, struct probe_report *out)
 	const uint8_t *magic = wire_get_bytes(&r, 2);
 	uint8_t version = wire_get_u8(&r);
 	uint32_t count = wire_get_u16(&r);
+	struct probe_report report = { .n = count };
 
 	if (r.bad || memcmp(magic, "VP", 2) != 0 || version != REPORT_VERSION ||
-	    count > PROBE_COUNT_MAX || r.left != count * 4)
+	    count > PROBE_COUNT_MAX)
 		return ERR_MALFORMED;
-	memset(out, 0, sizeof(*out));
-	out->n = count;
 	for (uint32_t i = 0; i < count; i++)
-		out->came_us[i] = wire_get_u32(&r);
+		report.came_us[i] = wire_get_u32(&r);
+	get_about(&r, &report.about);
+	if (r.bad || r.left != 0)
+		return ERR_MALFORMED;
+	*out = report;
 	return 0;
 }
 

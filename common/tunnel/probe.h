@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
 /*
  * What a probe sends to learn how a path treats a body: so many *chunks*, each so many bytes long and
  * so long after the one before (docs/PROTOCOL.md, "Probes"). Small ones some 100 ms apart show
@@ -77,15 +79,30 @@ bool probe_reader_done(const struct probe_reader *r);
 
 /* -- The report: HRAS's answer to a body up -- */
 
-#define PROBE_REPORT_MAX (5 + 4 * PROBE_COUNT_MAX)
+#define PROBE_FINGERPRINT_LEN 32
+#define PROBE_DATAGRAMS_MAX 4
+#define PROBE_REPORT_MAX \
+	(5 + 4 * PROBE_COUNT_MAX + 1 + PROBE_FINGERPRINT_LEN + 1 + 19 * PROBE_DATAGRAMS_MAX)
+
+/* What HRAS tells of itself by the way, so that what sits in between can be seen. */
+struct probe_about {
+	bool tls; /* it has TLS with whoever sent this ... */
+	uint8_t
+	    fingerprint[PROBE_FINGERPRINT_LEN]; /* ... and SHA-256 of the certificate it showed */
+	/* Where it takes datagrams; an address of any host means its own, known by its name. */
+	struct addr datagrams[PROBE_DATAGRAMS_MAX];
+	size_t datagrams_n;
+};
 
 struct probe_report {
 	uint32_t n; /* chunks that came whole, 0..PROBE_COUNT_MAX */
 	uint32_t came_us[PROBE_COUNT_MAX];
+	struct probe_about about;
 };
 
 /* out has PROBE_REPORT_MAX bytes; gives how many were written. */
-size_t probe_report_encode(const struct probe_reader *r, uint8_t *out);
+size_t probe_report_encode(const struct probe_reader *r, const struct probe_about *about,
+    uint8_t *out);
 
 /* ERR_MALFORMED for what is no report, the whole report and nothing else. */
 int probe_report_decode(const uint8_t *in, size_t n, struct probe_report *out);

@@ -140,6 +140,7 @@ static void
 a_report_tells_what_came_and_when(void **state)
 {
 	uint8_t body[5 * 24], out[PROBE_REPORT_MAX + 1] = { 0 };
+	struct probe_about about = { .tls = true, .fingerprint = { 9, 8, 7 }, .datagrams_n = 2 };
 	struct probe_report report;
 	struct probe_reader r;
 	size_t n;
@@ -149,12 +150,19 @@ a_report_tells_what_came_and_when(void **state)
 	probe_reader_init(&r, &echo);
 	assert_int_equal(probe_read(&r, 1000, body, 24), 0);
 	assert_int_equal(probe_read(&r, 2000000, body + 24, 30), 0);
-	n = probe_report_encode(&r, out);
-	assert_int_equal(n, 5 + 2 * 4);
+	assert_int_equal(addr_parse("192.0.2.1:443", 0, &about.datagrams[0]), 0);
+	assert_int_equal(addr_parse("[::]:4433", 0, &about.datagrams[1]), 0);
+	n = probe_report_encode(&r, &about, out);
+	assert_int_equal(n, 5 + 2 * 4 + 33 + 1 + 7 + 19);
 	assert_int_equal(probe_report_decode(out, n, &report), 0);
 	assert_int_equal(report.n, 2);
 	assert_int_equal(report.came_us[0], 1000);
 	assert_int_equal(report.came_us[1], 2000000);
+	assert_true(report.about.tls);
+	assert_memory_equal(report.about.fingerprint, about.fingerprint, PROBE_FINGERPRINT_LEN);
+	assert_int_equal(report.about.datagrams_n, 2);
+	assert_true(addr_equal(&report.about.datagrams[0], &about.datagrams[0]));
+	assert_true(addr_equal(&report.about.datagrams[1], &about.datagrams[1]));
 	for (size_t cut = 0; cut < n; cut++)
 		assert_int_equal(probe_report_decode(out, cut, &report), ERR_MALFORMED);
 	assert_int_equal(probe_report_decode(out, n + 1, &report), ERR_MALFORMED);
