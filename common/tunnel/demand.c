@@ -72,10 +72,10 @@ void
 demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why why, uint64_t now_us)
 {
 	struct tunnel_demand *d = &t->demand[s->dir];
-	bool worked = s->heard_us != 0 && now_us - s->opened_us >= SHORT_LIFE_US;
+	bool worked = s->heard_us != 0 && (s->bounded || now_us - s->opened_us >= SHORT_LIFE_US);
 
 	/* Those opened together fail together: that is one failure, not four in a row. */
-	if (worked || s->phase == STREAM_RETIRING || s->phase == STREAM_ENDED ||
+	if (worked || s->phase == STREAM_RETIRING || (s->phase == STREAM_ENDED && !s->bounded) ||
 	    (d->failures_n > 0 && s->opened_us < d->failed_us))
 		return;
 	d->failed_us = now_us;
@@ -84,7 +84,8 @@ demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why w
 		d->next_open_us += tunnel_backoff_us(d->failures_n - 1, BACKOFF_BASE_US,
 		    BACKOFF_CAP_US, &t->cfg.seed);
 	/* A proxy that lets only so many through: what there is must do for a while. */
-	if (++d->failures_n >= 2 && why != TUNNEL_WHY_DEAD && tunnel_streams_n(t, s->dir) > 0) {
+	if (++d->failures_n >= (s->bounded ? 1 : 2) && why != TUNNEL_WHY_DEAD &&
+	    tunnel_streams_n(t, s->dir) > 0) {
 		d->ceiling = tunnel_streams_n(t, s->dir);
 		d->ceiling_us = now_us + CEILING_US;
 	}
@@ -101,6 +102,14 @@ demand_wanted(const struct tunnel *t, enum tunnel_dir dir)
 		return 1;
 	if (wanted == 0)
 		wanted = BLIND;
+	if (poll_on(t, dir)) {
+		/* One call at least. */
+		unsigned least =
+		    sched_polls(&(struct sched_flow){ 50, true, t->srtt_us, 0 }, poll_max(t));
+
+		wanted = wanted < least ? least : wanted;
+		wanted = wanted < poll_max(t) ? wanted : poll_max(t);
+	}
 	return wanted < t->cfg.connections_max ? wanted : t->cfg.connections_max;
 }
 
@@ -123,6 +132,8 @@ more(const struct tunnel *t, unsigned wanted)
 {
 	unsigned n = wanted + wanted / 4 + 1;
 
+	if (poll_on(t, t->writes) && n > poll_max(t))
+		return poll_max(t);
 	return n < t->cfg.connections_max ? n : t->cfg.connections_max;
 }
 
@@ -147,13 +158,15 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 	uint64_t rtt_us = congested ? guard_min_us(&t->guard) : output_srtt_us(t);
 	struct sched_flow flow = { t->rate.batches_per_s, output_thin(t), rtt_us,
 		output_level(t, now_us) };
-	unsigned n = sched_streams(&flow, t->cfg.connections_max);
+	bool polls = poll_on(t, t->writes);
+	unsigned n =
+	    polls ? sched_polls(&flow, poll_max(t)) : sched_streams(&flow, t->cfg.connections_max);
 
 	if (d->wanted == 0) {
 		d->wanted = BLIND;
 		d->shrink_us = CLOCK_NEVER;
 	}
-	if (flow.level > 0 && !congested && t->rate.behind_share > BEHIND_SHARE &&
+	if ((flow.level > 0 || polls) && !congested && t->rate.behind_share > BEHIND_SHARE &&
 	    tunnel_streams_n(t, t->writes) >= d->wanted)
 		n = more(t, d->wanted);
 	if (n > d->wanted + d->wanted / 8)
@@ -184,6 +197,8 @@ count_streams(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 		const struct tunnel_stream *s = t->streams[dir][i];
 		bool hung = s->phase == STREAM_OPENING && now_us - s->opened_us > HUNG_US;
 
+		if (s->bounded)
+			continue;
 		c.opening += s->phase == STREAM_OPENING && !hung;
 		c.live += s->phase == STREAM_LIVE;
 		c.good += stream_usable(s) && !s->due && !hung;
@@ -198,11 +213,11 @@ short_of(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	const struct tunnel_demand *d = &t->demand[dir];
 	struct count c = count_streams(t, dir, now_us);
-	unsigned opening = c.opening + d->asked_n;
+	unsigned asked = d->asked_n - d->asked_polls_n, opening = c.opening + asked;
 
-	if (opening >= (d->failures_n > 0 || c.healthy == 0 ? 1 : OPENING_MAX))
+	if (t->polls[dir].on || opening >= (d->failures_n > 0 || c.healthy == 0 ? 1 : OPENING_MAX))
 		return false;
-	return c.good + d->asked_n < to_have(t, dir, now_us) &&
+	return c.good + asked < to_have(t, dir, now_us) &&
 	    t->streams_n[dir] + d->asked_n < STREAMS_MAX;
 }
 
@@ -232,6 +247,9 @@ fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	uint64_t silent_us = now_us - t->alive_us[dir], patience = patience_us(t, now_us);
 
+	/* Bounded streams say nothing between two heartbeats. */
+	if (patience == SCHED_DEAD_US && poll_on(t, dir))
+		patience = t->cfg.heartbeat_busy_us * 3 / 2 + 2 * t->srtt_us;
 	if (!duty_busy(t) || silent_us < patience || silent_us > FRESH_LATER_FOR_US)
 		return CLOCK_NEVER;
 	if (patience == SCHED_DEAD_US && count_streams(t, dir, now_us).healthy > 0)
@@ -241,12 +259,29 @@ fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 										 FRESH_LATER_US;
 }
 
+bool
+demand_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	return fresh_every_us(t, dir, now_us) != CLOCK_NEVER;
+}
+
 static uint64_t
 fresh_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	uint64_t every_us = fresh_every_us(t, dir, now_us);
 
 	return every_us == CLOCK_NEVER ? CLOCK_NEVER : t->demand[dir].fresh_us + every_us;
+}
+
+/* While all of them are silent only fresh_every_us opens more. */
+static bool
+short_of_polls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	unsigned n = dir == t->writes ? poll_max(t) : to_have(t, dir, now_us);
+
+	if (now_us < t->demand[dir].ceiling_us && t->demand[dir].ceiling < n)
+		n = t->demand[dir].ceiling;
+	return poll_on(t, dir) && !demand_stalls(t, dir, now_us) && poll_short(t, dir, n, now_us);
 }
 
 /* Those that are opening for longest have lost their SYN; too many of them are of no use. */
@@ -259,7 +294,7 @@ abandon_hung(struct tunnel *t, enum tunnel_dir dir)
 	for (size_t i = 0; i < t->streams_n[dir]; i++) {
 		struct tunnel_stream *s = t->streams[dir][i];
 
-		if (s->phase != STREAM_OPENING)
+		if (s->phase != (s->bounded && s->writes ? STREAM_ENDED : STREAM_OPENING))
 			continue;
 		n++;
 		if (oldest == NULL || s->opened_us < oldest->opened_us)
@@ -276,16 +311,17 @@ give_up(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 	if (now_us - t->alive_us[dir] < GIVE_UP_US)
 		return;
 	for (size_t i = 0; i < t->streams_n[dir]; i++)
-		if (t->streams[dir][i]->phase == STREAM_LIVE)
+		if (t->streams[dir][i]->phase == STREAM_LIVE || t->streams[dir][i]->bounded)
 			t->streams[dir][i]->due = true;
 }
 
 static void
-ask(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+ask(struct tunnel *t, enum tunnel_dir dir, bool bounded, uint64_t now_us)
 {
 	struct tunnel_demand *d = &t->demand[dir];
 
 	d->asked_n++;
+	d->asked_polls_n += bounded;
 	d->asked_us = d->fresh_us = now_us;
 	t->h.on_wanted(t->arg, dir);
 }
@@ -296,17 +332,22 @@ open_missing(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 	struct tunnel_demand *d = &t->demand[dir];
 
 	if (d->asked_n > 0 && now_us - d->asked_us >= ASKED_TIMEOUT_US)
-		d->asked_n = 0;
+		d->asked_n = d->asked_polls_n = 0;
 	while (short_of(t, dir, now_us) && now_us >= d->next_open_us)
-		ask(t, dir, now_us);
+		ask(t, dir, false, now_us);
+	while (short_of_polls(t, dir, now_us) && now_us >= d->next_open_us)
+		ask(t, dir, true, now_us);
 	if (fresh_due_us(t, dir, now_us) > now_us)
 		return;
 	/* Also when there is no room for one: it is tried again in time, and not at once. */
 	d->fresh_us = now_us;
 	give_up(t, dir, now_us);
 	abandon_hung(t, dir);
+	/* One that waits to be filled will do. */
+	if (t->polls[dir].on && dir == t->writes && poll_choose(t) != NULL)
+		return;
 	if (t->streams_n[dir] + d->asked_n < STREAMS_MAX)
-		ask(t, dir, now_us);
+		ask(t, dir, t->polls[dir].on, now_us);
 }
 
 /* Which to let go: one due for replacement, else the one that has been silent longest. */
@@ -318,7 +359,7 @@ worst(const struct tunnel *t, enum tunnel_dir dir)
 	for (size_t i = 0; i < t->streams_n[dir]; i++) {
 		struct tunnel_stream *s = t->streams[dir][i];
 
-		if (s->phase != STREAM_LIVE)
+		if (s->phase != STREAM_LIVE || s->bounded)
 			continue;
 		if (w == NULL || s->due > w->due || (s->due == w->due && s->heard_us < w->heard_us))
 			w = s;
@@ -353,6 +394,13 @@ let_go(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	return 0;
 }
 
+/* When bounded ones work the others are of no use any more. */
+static unsigned
+to_keep(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	return poll_lives(t, dir, now_us) && t->polls[dir].on ? 0 : to_have(t, dir, now_us);
+}
+
 void
 demand_run(struct tunnel *t, uint64_t now_us)
 {
@@ -360,7 +408,7 @@ demand_run(struct tunnel *t, uint64_t now_us)
 		t->linger_us = 0;
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
 		open_missing(t, dir, now_us);
-		while (count_streams(t, dir, now_us).live > to_have(t, dir, now_us))
+		while (count_streams(t, dir, now_us).live > to_keep(t, dir, now_us))
 			if (let_go(t, worst(t, dir), now_us) < 0)
 				break;
 	}
@@ -374,7 +422,7 @@ direction_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 
 	if (d->asked_n > 0 && timeout < due)
 		due = timeout;
-	if (short_of(t, dir, now_us) && d->next_open_us < due)
+	if ((short_of(t, dir, now_us) || short_of_polls(t, dir, now_us)) && d->next_open_us < due)
 		due = d->next_open_us;
 	return due;
 }
@@ -398,5 +446,6 @@ tunnel_kick(struct tunnel *t, uint64_t now_us)
 			t->streams[dir][i]->due = true;
 		t->demand[dir] = (struct tunnel_demand){ .next_open_us = now_us };
 	}
+	t->kicked_us = now_us;
 	t->changed = true;
 }

@@ -76,8 +76,8 @@ duty_busy_changed(struct tunnel *t, uint64_t now_us)
  * Without calls HRAC asks and HRAS answers, which proves both directions by one exchange. HRAS is a
  * little slower to ask by itself, so that it does so only when HRAC is silent.
  */
-static uint64_t
-heartbeat_us(const struct tunnel *t)
+uint64_t
+duty_heartbeat_us(const struct tunnel *t)
 {
 	uint64_t us = duty_busy(t) ? t->cfg.heartbeat_busy_us : t->cfg.heartbeat_idle_us;
 
@@ -102,8 +102,8 @@ beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 	if (!s->writes || !stream_usable(s))
 		return CLOCK_NEVER;
 	if (duty_busy(t) && s->u.w.written_us < t->voice_us)
-		return s->u.w.written_us + heartbeat_us(t) * crowd(t, s->dir);
-	return s->u.w.written_us + heartbeat_us(t);
+		return s->u.w.written_us + duty_heartbeat_us(t) * crowd(t, s->dir);
+	return s->u.w.written_us + duty_heartbeat_us(t);
 }
 
 /* Since when the peer owes us a sign on this stream; CLOCK_NEVER = it does not. */
@@ -171,16 +171,18 @@ replace_us(const struct tunnel *t, const struct tunnel_stream *s)
 static uint64_t
 stream_due_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
+	if (s->bounded)
+		return poll_dead_us(t, s);
 	return earlier(earlier(beat_us(t, s), dead_us(t, s)), replace_us(t, s));
 }
 
 static void
 stream_duty(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
-	if (dead_us(t, s) <= now_us) {
+	if ((s->bounded ? poll_dead_us(t, s) : dead_us(t, s)) <= now_us)
 		stream_abort(t, s, TUNNEL_WHY_DEAD);
+	if (s->bounded || s->phase == STREAM_ABORTED)
 		return;
-	}
 	if (replace_us(t, s) <= now_us)
 		s->due = true;
 	if (beat_us(t, s) <= now_us)
@@ -222,8 +224,23 @@ broken_us(const struct tunnel *t)
 static uint64_t
 measure_us(const struct tunnel *t)
 {
-	return duty_busy(t) && t->writable ? t->pinged_us + MEASURE_BEATS * heartbeat_us(t) :
+	return duty_busy(t) && t->writable ? t->pinged_us + MEASURE_BEATS * duty_heartbeat_us(t) :
 					     CLOCK_NEVER;
+}
+
+static bool
+streams_live(const struct tunnel *t, enum tunnel_dir dir)
+{
+	for (size_t i = 0; i < t->streams_n[dir]; i++)
+		if (t->streams[dir][i]->phase == STREAM_LIVE && !t->streams[dir][i]->bounded)
+			return true;
+	return false;
+}
+
+static bool
+direction_lives(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	return streams_live(t, dir) || poll_lives(t, dir, now_us);
 }
 
 /* A direction has so long to get a stream again; a link that is only cut and mended stays up. */
@@ -233,7 +250,7 @@ down_us(const struct tunnel *t)
 	uint64_t due = CLOCK_NEVER;
 
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
-		if (t->state != TUNNEL_DOWN_STATE && tunnel_streams_n(t, dir) == 0)
+		if (t->state != TUNNEL_DOWN_STATE && !streams_live(t, dir))
 			due = earlier(due, later(t->alive_us[dir] + t->cfg.dead_us, t->judge_us));
 	return due;
 }
@@ -250,7 +267,7 @@ set_state(struct tunnel *t, enum tunnel_state state)
 static void
 state_duty(struct tunnel *t, uint64_t now_us)
 {
-	if (tunnel_streams_n(t, TUNNEL_UP) > 0 && tunnel_streams_n(t, TUNNEL_DOWN) > 0)
+	if (direction_lives(t, TUNNEL_UP, now_us) && direction_lives(t, TUNNEL_DOWN, now_us))
 		set_state(t, TUNNEL_UP_STATE);
 	else if (down_us(t) <= now_us)
 		set_state(t, TUNNEL_DOWN_STATE);
@@ -262,6 +279,7 @@ duty_due_us(const struct tunnel *t, uint64_t now_us)
 	uint64_t due = earlier(retry_us(t), broken_us(t));
 
 	due = earlier(due, earlier(measure_us(t), down_us(t)));
+	due = earlier(due, poll_due_us(t));
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			due = earlier(due, stream_due_us(t, t->streams[dir][i]));
@@ -278,6 +296,7 @@ duty_run(struct tunnel *t, uint64_t now_us)
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			stream_duty(t, t->streams[dir][i], now_us);
+	poll_run(t, now_us);
 	if (retry_us(t) <= now_us)
 		reliable_tx_retry(&t->tx, duty_retry_us(t), now_us);
 	if (measure_us(t) <= now_us)

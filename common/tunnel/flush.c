@@ -10,6 +10,9 @@
 #define SHORT_US (5 * CLOCK_MS) /* a round trip */
 #define GATHER_FULL_US (8 * CLOCK_MS)
 #define GATHER_THIN_US (21 * CLOCK_MS)
+#define GATHER_POLL_US (10 * CLOCK_MS) /* each request costs a few hundred bytes more */
+#define ALONE_FRAMES_PER_S 60          /* one call: there is nothing to wait for */
+#define WAITED_US (15 * CLOCK_MS)      /* longer than that it was not for company */
 #define WIRE_EXTRA 70 /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
 #define RATE_US (250 * CLOCK_MS)
 #define RATE_MIN_US (50 * CLOCK_MS)
@@ -116,7 +119,7 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 
 	if (n > TUNNEL_MEDIA_MAX)
 		return ERR_TOO_BIG;
-	if (!t->writable) {
+	if (!t->writable && !poll_starves(t, now_us)) {
 		t->stats.media_down_dropped++;
 		return ERR_DOWN;
 	}
@@ -140,11 +143,30 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
  * When the batch that is gathered leaves. On a line that is full a segment more costs more than the
  * wait: then a thin flow waits for its next frame, and the others for a full batch.
  */
+/* When the burst leaves that is gathered for a bounded stream: all that waits, in one request. */
+static uint64_t
+burst_us(const struct tunnel *t)
+{
+	const struct batch *first = STAILQ_FIRST(&t->closed);
+
+	/* While all requests are under way what comes is gathered for the next one. */
+	if (first == NULL)
+		first = t->gathering;
+	if (first == NULL || !t->writable)
+		return CLOCK_NEVER;
+	if (t->rate.frames_per_s <= ALONE_FRAMES_PER_S || poll_loaded(t) ||
+	    (first != t->gathering && poll_spreads(t)))
+		return 0;
+	return first->made_us + GATHER_POLL_US;
+}
+
 static uint64_t
 gathered_us(const struct tunnel *t)
 {
 	bool thin = output_thin(t);
 
+	if (poll_on(t, t->writes))
+		return burst_us(t);
 	if (t->gathering == NULL)
 		return CLOCK_NEVER;
 	if (!guard_spare(&t->guard, t->gathering->made_us))
@@ -180,7 +202,10 @@ choose(struct tunnel *t, uint32_t avoid_serial, bool together, uint64_t now_us)
 {
 	enum tunnel_dir dir = t->writes;
 	size_t avoid = SCHED_NONE, i;
+	struct tunnel_stream *poll = poll_choose(t);
 
+	if (poll != NULL)
+		return poll;
 	for (i = 0; avoid_serial != 0 && i < t->streams_n[dir]; i++)
 		if (t->streams[dir][i]->serial == avoid_serial)
 			avoid = i;
@@ -215,7 +240,7 @@ output_elsewhere(const struct tunnel *t, uint32_t serial)
 		if (stream_usable(t->streams[t->writes][i]) &&
 		    t->streams[t->writes][i]->serial != serial)
 			return true;
-	return false;
+	return poll_on(t, t->writes);
 }
 
 /*
@@ -283,6 +308,15 @@ affordable(struct tunnel *t, const struct batch *b, uint64_t now_us)
 }
 
 static void
+note_wait(struct tunnel *t, const struct batch *b, uint64_t now_us)
+{
+	if (now_us - b->made_us <= WAITED_US)
+		return;
+	t->rate.behind_n++;
+	t->polls[t->writes].starved_us = now_us;
+}
+
+static void
 hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 {
 	struct tunnel_stream *s;
@@ -309,7 +343,10 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 	if (fresh)
 		redundancy_fill(t, b, now_us);
 	++*flying;
-	t->rate.behind_n += s->u.w.path.outstanding > 0;
+	if (s->bounded)
+		note_wait(t, b, now_us);
+	else
+		t->rate.behind_n += s->u.w.path.outstanding > 0;
 	batch_give(t, s, b, now_us);
 	if (fresh)
 		redundancy_given(t, b, now_us);
@@ -318,15 +355,18 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 static void
 flush_media(struct tunnel *t, uint64_t now_us)
 {
+	bool polls = poll_on(t, t->writes), leaves = gathered_us(t) <= now_us;
 	size_t flying;
 	struct batch *b;
 
-	if (gathered_us(t) <= now_us)
+	if (leaves)
 		close_gathering(t);
-	if (STAILQ_EMPTY(&t->closed))
+	if (polls)
+		output_drop_waiting(t, now_us);
+	if (STAILQ_EMPTY(&t->closed) || (polls && !leaves))
 		return;
 	flying = in_flight(t, now_us);
-	while ((b = STAILQ_FIRST(&t->closed)) != NULL) {
+	while ((t->writable || !polls) && (b = STAILQ_FIRST(&t->closed)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->closed, next);
 		hand_over(t, b, &flying, now_us);
 	}
@@ -413,7 +453,8 @@ wake(struct tunnel *t)
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		struct tunnel_stream *s = t->streams[t->writes][i];
 
-		if (s->u.w.paused && s->phase != STREAM_ABORTED && !STAILQ_EMPTY(&s->u.w.queue)) {
+		if (s->u.w.paused && s->phase != STREAM_ABORTED &&
+		    (!STAILQ_EMPTY(&s->u.w.queue) || (s->u.w.release && s->u.w.takes))) {
 			s->u.w.paused = false;
 			t->h.on_wake(t->arg, s);
 		}
@@ -429,4 +470,5 @@ output_flush(struct tunnel *t, uint64_t now_us)
 	redundancy_run(t, now_us);
 	flush_acks(t, now_us);
 	wake(t);
+	poll_sweep(t, now_us);
 }

@@ -22,7 +22,8 @@
  * stream.c (life of the streams), flush.c (from the frames to batches and their streams),
  * redundancy.c (what is sent besides, against losses), output.c (from the batches to the bytes),
  * input.c (from the bytes to the handlers), duty.c (all that happens because time passes), demand.c
- * (how many streams are wanted, and which the client lets go).
+ * (how many streams are wanted, and which the client lets go), poll.c (what is different with streams
+ * that end with their first burst).
  */
 
 #define STREAMS_MAX 320   /* a direction: 250 and some of their replacements */
@@ -78,11 +79,15 @@ enum stream_phase {
 	STREAM_RETIRING, /* END is asked for or queued */
 	STREAM_ENDED,    /* END went by; the request is about to be over */
 	STREAM_ABORTED,  /* on_abort was called */
+	STREAM_OVER, /* bounded: its request is over, its acknowledgement is to come or to be told */
 };
 
 struct stream_writer { /* of a stream that this end writes */
 	struct sched_path path;
 	struct batch_queue queue;
+	bool takes;          /* bounded: it may be given batches, for nothing of it was written */
+	bool release;        /* bounded: it is to end, though there is nothing to say */
+	size_t queued_bytes; /* bounded: of the batches in the queue */
 	size_t queued_wanting_n; /* wanting: an acknowledgement is expected */
 	bool paused;             /* tunnel_output gave 0; on_wake is owed */
 	bool preamble_sent;
@@ -100,6 +105,7 @@ struct stream_writer { /* of a stream that this end writes */
 
 struct stream_reader { /* of a stream that this end reads */
 	bool preamble_got;
+	bool wanting;               /* one of its batches wants to be acknowledged */
 	uint64_t batches_n, told_n; /* came; of these acknowledged */
 	unsigned tellings_n;        /* so often this is to be told once more */
 	size_t have_len;
@@ -111,11 +117,12 @@ struct tunnel_stream {
 	enum stream_phase phase;
 	bool writes; /* this end writes it: `w` counts, else `r` */
 	bool due;    /* the client wants another in its place */
+	bool bounded;
 	uint32_t serial;
 	void *user;
 	uint64_t opened_us;
 	uint64_t heard_us;  /* reader: bytes came; writer: an acknowledgement came; 0 = never */
-	uint64_t ending_us; /* since when it is RETIRING or ENDED */
+	uint64_t ending_us; /* since when it is RETIRING, ENDED or OVER */
 	uint64_t bytes;
 	uint64_t rotate_bytes,
 	    rotate_us; /* its own jittered limits; UINT64_MAX, CLOCK_NEVER = none */
@@ -144,14 +151,27 @@ struct recent { /* media frames that went out last, for a thin flow */
 struct tunnel_demand {
 	unsigned asked_n; /* on_wanted was called, tunnel_stream_open was not */
 	uint64_t asked_us;
-	unsigned failures_n;   /* in a row */
-	uint64_t failed_us;    /* when the last of them was */
-	uint64_t next_open_us; /* not before */
-	unsigned wanted;       /* streams, as its writer says; 0 = it has not */
-	uint64_t shrink_us;    /* fewer would do since then; CLOCK_NEVER */
-	uint64_t fresh_us;     /* when one was last opened beside those that stall */
-	unsigned ceiling;      /* no more than these were to be had ... */
-	uint64_t ceiling_us;   /* ... and it is not tried again until then */
+	unsigned failures_n;    /* in a row */
+	uint64_t failed_us;     /* when the last of them was */
+	uint64_t next_open_us;  /* not before */
+	unsigned wanted;        /* streams, as its writer says; 0 = it has not */
+	uint64_t shrink_us;     /* fewer would do since then; CLOCK_NEVER */
+	uint64_t fresh_us;      /* when one was last opened beside those that stall */
+	unsigned asked_polls_n; /* of asked_n: bounded ones */
+	unsigned ceiling;       /* no more than these were to be had ... */
+	uint64_t ceiling_us;    /* ... and it is not tried again until then */
+};
+
+struct tunnel_polls {         /* the bounded streams of one direction */
+	bool on;              /* those that are opened are; the server: the last one was */
+	bool tail;            /* client: they go on until others work */
+	uint64_t since_us;    /* when `on` last changed */
+	uint64_t heard_us;    /* when one was heard of last; 0 = never since then */
+	uint64_t answered_us; /* a reader: when the youngest was opened that has been heard */
+	uint64_t wrote_us;    /* a writer: when one of them last said something; 0 = never */
+	uint64_t asked_us;    /* a writer: ... that wants to be acknowledged */
+	uint64_t starved_us;  /* a writer: when voice last waited for one; 0 = never */
+	uint64_t doubted_us;  /* client: when that last stayed without an answer; 0 = never */
 };
 
 struct tunnel {
@@ -165,9 +185,12 @@ struct tunnel {
 	struct tunnel_stream *streams[2][STREAMS_MAX];
 	size_t streams_n[2];
 	struct sched_path *paths[STREAMS_MAX]; /* of streams[writes], in the same order */
-	bool writable;                         /* one of them is open */
-	uint32_t next_serial;                  /* client */
-	struct request_window used;            /* server */
+	bool writable;                         /* one of them takes batches */
+	struct tunnel_polls polls[2];
+	size_t over_n, bounded_n; /* streams that are STREAM_OVER; bounded ones */
+	uint64_t kicked_us;
+	uint32_t next_serial;       /* client */
+	struct request_window used; /* server */
 
 	/* Out. */
 	struct batch *gathering;   /* the media batch that takes frames */
@@ -226,8 +249,9 @@ struct tunnel {
 };
 
 /* stream.c */
-struct tunnel_stream *stream_new(struct tunnel *t, enum tunnel_dir dir, uint32_t serial, void *user,
+struct tunnel_stream *stream_new(struct tunnel *t, const struct tunnel_request *r, void *user,
     uint64_t now_us);
+void stream_paths_follow(struct tunnel *t); /* what takes batches changed */
 void stream_heard(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us);
 void stream_retire(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us); /* a writer */
 void stream_abort(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why why);
@@ -241,6 +265,11 @@ void batch_free(struct tunnel *t, struct batch *b);
 void batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t now_us);
 void output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint64_t now_us);
 void output_ping(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us); /* NULL: any */
+/* Writes b to `out`, with the header of this moment; returns its length. */
+size_t output_write(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t *out,
+    uint64_t now_us);
+bool output_too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us);
+void output_drop_waiting(struct tunnel *t, uint64_t now_us); /* of what no stream has yet */
 
 /* flush.c */
 void output_flush(struct tunnel *t, uint64_t now_us);
@@ -250,6 +279,38 @@ unsigned output_level(const struct tunnel *t, uint64_t now_us); /* of loss, on t
 uint64_t output_srtt_us(const struct tunnel *t);
 uint64_t output_due_us(const struct tunnel *t); /* when the next flush has something to do */
 bool output_elsewhere(const struct tunnel *t, uint32_t serial); /* another stream than that */
+
+/*
+ * poll.c: bounded streams. A writer fills one with all that waits, and it ends; so one that takes
+ * batches has nothing outstanding, and is no matter for sched.h.
+ */
+#define POLL_END_MAX (FRAME_HEADER_MAX + 8)
+#define POLLS_MAX 48 /* requests of a direction at a time; proxies limit them */
+bool poll_on(const struct tunnel *t, enum tunnel_dir dir); /* bounded ones are opened */
+struct tunnel_stream *poll_choose(const struct tunnel *t); /* the one to be filled; NULL */
+bool poll_loaded(const struct tunnel *t);                  /* it will leave anyway */
+unsigned poll_max(const struct tunnel *t);                 /* requests of a direction at a time */
+bool poll_spreads(const struct tunnel *t);
+bool poll_starved(const struct tunnel *t, uint64_t now_us);
+/* Nothing can be given to a stream, but one will soon be there. */
+bool poll_starves(const struct tunnel *t, uint64_t now_us);
+bool poll_lives(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
+unsigned poll_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* requests on their way */
+bool poll_takes(const struct stream_writer *w);
+void poll_given(struct tunnel *t, struct tunnel_stream *s, const struct batch *b);
+void poll_wrote(struct tunnel *t, const struct tunnel_stream *s, bool wanting, uint64_t now_us);
+size_t poll_end(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, uint64_t now_us);
+void poll_accepted(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
+void poll_heard(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
+/* The request of s is over: true when s is kept for the sake of acknowledgements. */
+bool poll_over(struct tunnel *t, struct tunnel_stream *s, bool orderly, uint64_t now_us);
+int poll_make_room(struct tunnel *t, enum tunnel_dir dir); /* for another stream; ERR_FULL */
+void poll_sweep(struct tunnel *t, uint64_t now_us);        /* frees what is kept no longer */
+uint64_t poll_dead_us(const struct tunnel *t, const struct tunnel_stream *s);
+uint64_t poll_due_us(const struct tunnel *t);
+void poll_run(struct tunnel *t, uint64_t now_us);
+/* The client: another one is to be opened, of so many requests at a time. */
+bool poll_short(const struct tunnel *t, enum tunnel_dir dir, unsigned wanted, uint64_t now_us);
 
 /* redundancy.c */
 enum tunnel_redundancy redundancy_now(const struct tunnel *t, uint64_t now_us);
@@ -271,6 +332,7 @@ void duty_run(struct tunnel *t, uint64_t now_us);
 uint64_t duty_due_us(const struct tunnel *t, uint64_t now_us);
 void duty_soon(struct tunnel *t, uint64_t due_us); /* something slow is due by then */
 uint64_t duty_retry_us(const struct tunnel *t);    /* how long a reliable frame waits */
+uint64_t duty_heartbeat_us(const struct tunnel *t);
 bool duty_dead(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us);
 bool duty_busy(const struct tunnel *t);
 void duty_busy_changed(struct tunnel *t, uint64_t now_us);
@@ -282,6 +344,7 @@ void demand_run(struct tunnel *t, uint64_t now_us);
 uint64_t demand_due_us(const struct tunnel *t, uint64_t now_us);
 void demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why why,
     uint64_t now_us);
+bool demand_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
 uint64_t demand_jitter(struct tunnel *t, uint64_t v); /* v +- 10 % */
 
 #endif

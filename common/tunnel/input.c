@@ -388,6 +388,7 @@ on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, stru
 		wanting |= wants_ack(f.type);
 		err = on_frame(t, s, h, base, &f, now_us);
 	}
+	s->u.r.wanting |= wanting;
 	if (wanting)
 		owe_ack(t, now_us);
 	if (err != ERR_NOT_FOUND)

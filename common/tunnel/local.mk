@@ -16,6 +16,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/output.c \
 	common/tunnel/parity.c common/tunnel/parity.h \
 	common/tunnel/probe.c common/tunnel/probe.h \
+	common/tunnel/poll.c \
 	common/tunnel/recover.c common/tunnel/recover.h \
 	common/tunnel/redundancy.c \
 	common/tunnel/reliable.c common/tunnel/reliable.h \

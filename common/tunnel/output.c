@@ -14,8 +14,8 @@ voice(const struct batch *b)
 	return b->kind == BATCH_MEDIA || b->kind == BATCH_PARITY;
 }
 
-static bool
-too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us)
+bool
+output_too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us)
 {
 	return voice(b) && now_us - b->made_us > t->cfg.media_max_age_us;
 }
@@ -34,6 +34,18 @@ count_late(struct tunnel *t, const struct batch *b)
 			t->h.on_late(t->arg, f.channel);
 }
 
+void
+output_drop_waiting(struct tunnel *t, uint64_t now_us)
+{
+	struct batch *b;
+
+	while ((b = STAILQ_FIRST(&t->closed)) != NULL && output_too_old(t, b, now_us)) {
+		STAILQ_REMOVE_HEAD(&t->closed, next);
+		count_late(t, b);
+		batch_free(t, b);
+	}
+}
+
 /*
  * Voice that is too old waits only to be dropped when its stream moves again; but when that takes
  * up all the room there is, what is still young would be refused.
@@ -44,6 +56,7 @@ drop_old(struct tunnel *t, uint64_t now_us)
 	if (now_us - t->swept_us < SWEEP_US)
 		return;
 	t->swept_us = now_us;
+	output_drop_waiting(t, now_us);
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		struct stream_writer *w = &t->streams[t->writes][i]->u.w;
 		struct batch_queue kept = STAILQ_HEAD_INITIALIZER(kept);
@@ -51,7 +64,7 @@ drop_old(struct tunnel *t, uint64_t now_us)
 
 		while ((b = STAILQ_FIRST(&w->queue)) != NULL) {
 			STAILQ_REMOVE_HEAD(&w->queue, next);
-			if (!too_old(t, b, now_us)) {
+			if (!output_too_old(t, b, now_us)) {
 				STAILQ_INSERT_TAIL(&kept, b, next);
 				continue;
 			}
@@ -162,6 +175,8 @@ batch_give(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t 
 			w->path.oldest_us = now_us;
 		duty_soon(t, now_us + DUTY_US);
 	}
+	if (s->bounded)
+		poll_given(t, s, b);
 }
 
 void
@@ -317,7 +332,7 @@ pointless(struct tunnel *t, const struct batch *b, uint64_t now_us)
 {
 	if (b->kind == BATCH_ACK)
 		return t->ack_us == CLOCK_NEVER && !t->pong_owed;
-	if (!too_old(t, b, now_us))
+	if (!output_too_old(t, b, now_us))
 		return false;
 	count_late(t, b);
 	return true;
@@ -337,8 +352,8 @@ note_sent(struct stream_writer *w, const struct batch *b, uint64_t now_us)
 	w->marks[++w->sent_n % MARKS_N] = m;
 }
 
-static size_t
-write_batch(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t *out,
+size_t
+output_write(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t *out,
     uint64_t now_us)
 {
 	struct stream_writer *w = &s->u.w;
@@ -352,6 +367,8 @@ write_batch(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t 
 	n += b->len;
 	w->written_us = now_us;
 	note_sent(w, b, now_us);
+	if (s->bounded)
+		poll_wrote(t, s, wanting(b), now_us);
 	t->stats.batches_sent++;
 	if (!b->again)
 		t->stats.media_sent += b->media_n;
@@ -371,7 +388,7 @@ output_batch(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, uint64_t n
 	w->queued_voice_n -= voice(b);
 	w->ping_queued &= b->kind != BATCH_PING;
 	if (!pointless(t, b, now_us))
-		n = write_batch(t, s, b, out, now_us);
+		n = output_write(t, s, b, out, now_us);
 	if (b->kind == BATCH_END) {
 		s->phase = STREAM_ENDED;
 		s->ending_us = now_us;
@@ -393,7 +410,7 @@ long
 tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size_t cap, uint64_t now_us)
 {
 	struct stream_writer *w = &s->u.w;
-	size_t used = 0;
+	size_t used = 0, begin = 0;
 	struct batch *b;
 
 	if (s->phase == STREAM_ENDED)
@@ -402,11 +419,19 @@ tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size_t ca
 		return 0;
 	if (!w->preamble_sent) {
 		frame_preamble_put(s->dir, s->serial, out);
-		used = FRAME_PREAMBLE_LEN;
-		w->preamble_sent = w->path.connected = true;
+		used = begin = FRAME_PREAMBLE_LEN;
+		w->path.connected = true;
 	}
 	while ((b = STAILQ_FIRST(&w->queue)) != NULL && cap - used >= room_needed(b))
 		used += output_batch(t, s, out + used, now_us);
+	if (s->bounded) {
+		w->release |= w->preamble_sent || used > begin;
+		if (!w->release)
+			used = 0; /* what it was woken for is not worth saying any more */
+		else if (STAILQ_EMPTY(&w->queue) && cap - used >= POLL_END_MAX)
+			used += poll_end(t, s, out + used, now_us);
+	}
+	w->preamble_sent |= used > 0;
 	s->bytes += used;
 	t->stats.bytes_sent += used;
 	if (s->bytes >= s->rotate_bytes && !s->due)

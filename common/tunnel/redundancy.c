@@ -47,7 +47,7 @@ redundancy_now(const struct tunnel *t, uint64_t now_us)
 	    (t->lossy_us == 0 || now_us - t->lossy_us > RESEND_KEEP_US ||
 		resend_us(t) >= RESEND_MAX_US))
 		return TUNNEL_REDUNDANCY_NONE;
-	if (!guard_spare(&t->guard, now_us) || capped(t))
+	if (!guard_spare(&t->guard, now_us) || capped(t) || poll_starved(t, now_us))
 		return TUNNEL_REDUNDANCY_NONE;
 	if (resend_us(t) < RESEND_MAX_US)
 		return TUNNEL_REDUNDANCY_RESEND;

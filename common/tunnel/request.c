@@ -9,7 +9,9 @@
 #include "base/err.h"
 #include "tunnel/crypto.h"
 
-static const char *const dir_names[] = { [TUNNEL_UP] = "up", [TUNNEL_DOWN] = "down" };
+/* By whether the stream is bounded, and its direction. */
+static const char *const names[2][2] = { { [TUNNEL_UP] = "up", [TUNNEL_DOWN] = "down" },
+	{ [TUNNEL_UP] = "put", [TUNNEL_DOWN] = "get" } };
 
 static void
 mac_of(const struct tunnel_grant *grant, const struct tunnel_request *r, uint8_t out[static 16])
@@ -20,7 +22,7 @@ mac_of(const struct tunnel_grant *grant, const struct tunnel_request *r, uint8_t
 	struct wire_write w = wire_writer(text, sizeof(text));
 
 	wire_put_bytes(&w, label, sizeof(label));
-	wire_put_u8(&w, (uint8_t)r->dir);
+	wire_put_u8(&w, (uint8_t)(r->dir | r->bounded << 1));
 	wire_put_u64(&w, r->session);
 	wire_put_u32(&w, r->serial);
 	crypto_hmac(key, (struct crypto_text){ text, w.used }, mac);
@@ -28,17 +30,17 @@ mac_of(const struct tunnel_grant *grant, const struct tunnel_request *r, uint8_t
 }
 
 void
-request_print(const struct tunnel_grant *grant, enum tunnel_dir dir, uint32_t serial,
+request_print(const struct tunnel_grant *grant, struct tunnel_request *r,
     char path[static TUNNEL_PATH_MAX])
 {
-	struct tunnel_request r = { .dir = dir, .session = grant->session, .serial = serial };
 	int n;
 
-	mac_of(grant, &r, r.mac);
+	r->session = grant->session;
+	mac_of(grant, r, r->mac);
 	n = snprintf(path, TUNNEL_PATH_MAX, "vofw/1/%s/%016" PRIx64 "/%08" PRIx32 "/",
-	    dir_names[dir], r.session, serial);
-	for (size_t i = 0; i < sizeof(r.mac); i++)
-		n += snprintf(path + n, TUNNEL_PATH_MAX - (size_t)n, "%02x", r.mac[i]);
+	    names[r->bounded][r->dir], r->session, r->serial);
+	for (size_t i = 0; i < sizeof(r->mac); i++)
+		n += snprintf(path + n, TUNNEL_PATH_MAX - (size_t)n, "%02x", r->mac[i]);
 }
 
 bool
@@ -79,6 +81,24 @@ get_hex(const char **s, uint8_t *out, size_t n)
 	return true;
 }
 
+/* The word for the kind of stream, and the slash behind it. */
+static bool
+get_name(const char **s, struct tunnel_request *r)
+{
+	for (int bounded = 0; bounded < 2; bounded++)
+		for (int dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+			const char *at = *s;
+
+			if (!skip(&at, names[bounded][dir]) || !skip(&at, "/"))
+				continue;
+			r->dir = (enum tunnel_dir)dir;
+			r->bounded = bounded != 0;
+			*s = at;
+			return true;
+		}
+	return false;
+}
+
 int
 tunnel_request_parse(const char *path, struct tunnel_request *out)
 {
@@ -86,11 +106,7 @@ tunnel_request_parse(const char *path, struct tunnel_request *out)
 	uint8_t session[8] = { 0 }, serial[4] = { 0 };
 	struct wire_read rd;
 
-	if (!skip(&path, "vofw/1/"))
-		return ERR_MALFORMED;
-	if (skip(&path, "down/"))
-		r.dir = TUNNEL_DOWN;
-	else if (!skip(&path, "up/"))
+	if (!skip(&path, "vofw/1/") || !get_name(&path, &r))
 		return ERR_MALFORMED;
 	if (!get_hex(&path, session, sizeof(session)) || !skip(&path, "/") ||
 	    !get_hex(&path, serial, sizeof(serial)) || !skip(&path, "/") ||
@@ -163,7 +179,7 @@ request_print_probe(const struct tunnel_grant *grant, enum tunnel_dir dir, uint3
 	probe_mac(grant, &r, r.mac);
 	n = snprintf(path, TUNNEL_PATH_MAX,
 	    "vofw/1/probe/%s/%016" PRIx64 "/%08" PRIx32 "/%04" PRIx32 "%04" PRIx32 "%08" PRIx32 "/",
-	    dir_names[dir], r.session, serial, plan->count, plan->size, plan->interval_ms);
+	    names[0][dir], r.session, serial, plan->count, plan->size, plan->interval_ms);
 	for (size_t i = 0; i < sizeof(r.mac); i++)
 		n += snprintf(path + n, TUNNEL_PATH_MAX - (size_t)n, "%02x", r.mac[i]);
 }

@@ -14,14 +14,14 @@
  * (docs/PROTOCOL.md, "Streams"). tunnel_request_parse is here too. Pure.
  */
 
-/* Writes the path for one stream, NUL included. */
-void request_print(const struct tunnel_grant *grant, enum tunnel_dir dir, uint32_t serial,
+/* Fills in session and mac of `r`, and writes the path for that stream, NUL included. */
+void request_print(const struct tunnel_grant *grant, struct tunnel_request *r,
     char path[static TUNNEL_PATH_MAX]);
 
 /* Whether the request is of this session and its MAC is good; takes constant time. */
 bool request_genuine(const struct tunnel_grant *grant, const struct tunnel_request *r);
 
-#define REQUEST_WINDOW 1024
+#define REQUEST_WINDOW 8192 /* bounded streams are hundreds a second */
 
 /* Which serial numbers were used; those more than REQUEST_WINDOW below the highest all count. */
 struct request_window {

@@ -10,6 +10,8 @@
 #define THIN_MIN 2
 #define THIN_SHARE 0.6 /* of the streams: pairs go together */
 #define PAIR_US (30 * CLOCK_MS)
+#define POLL_BURSTS_PER_S 110 /* gathered for 10 ms, and what does not wait */
+#define POLL_SPARE 2.999
 
 enum rank {
 	RANK_HALF,
@@ -109,6 +111,16 @@ static double
 at_least(double v, double min)
 {
 	return v > min ? v : min;
+}
+
+unsigned
+sched_polls(const struct sched_flow *flow, unsigned max)
+{
+	double most = flow->level > 0 ? 2 * POLL_BURSTS_PER_S : POLL_BURSTS_PER_S;
+	double bursts = flow->batches_per_s < most ? flow->batches_per_s : most;
+	double n = 1.2 * bursts * (double)(flow->srtt_us + 20 * CLOCK_MS) / CLOCK_S + POLL_SPARE;
+
+	return n < max ? (unsigned)n : max;
 }
 
 unsigned

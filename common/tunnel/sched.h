@@ -80,4 +80,10 @@ struct sched_flow {           /* what is sent in one direction */
  */
 unsigned sched_streams(const struct sched_flow *flow, unsigned max);
 
+/*
+ * How many requests it takes, 2 .. max, for one always to wait, when each carries one burst and is made
+ * anew a round trip later: 1.2 x bursts x (srtt + 20 ms) and two to spare.
+ */
+unsigned sched_polls(const struct sched_flow *flow, unsigned max);
+
 #endif

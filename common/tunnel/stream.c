@@ -8,42 +8,52 @@
 
 /* The life of a stream, from the request to its end. */
 
-static void
-paths_follow(struct tunnel *t)
+void
+stream_paths_follow(struct tunnel *t)
 {
 	t->writable = false;
-	for (size_t i = 0; i < t->streams_n[t->writes]; i++)
-		t->writable |= (t->paths[i] = &t->streams[t->writes][i]->u.w.path)->open;
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
+		struct stream_writer *w = &t->streams[t->writes][i]->u.w;
+
+		t->paths[i] = &w->path;
+		t->writable |= w->path.open || poll_takes(w);
+	}
 }
 
 static void
 writer_init(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
-	s->u.w.path.open = true;
+	s->u.w.path.open = !s->bounded;
+	s->u.w.takes = s->u.w.paused = s->u.w.path.connected = s->bounded;
 	s->u.w.path.opened_us = now_us;
-	paths_follow(t);
+	stream_paths_follow(t);
 	STAILQ_INIT(&s->u.w.queue);
 	s->u.w.path.waiting_us = s->u.w.path.oldest_us = CLOCK_NEVER;
+	if (s->bounded)
+		return;
 	/* The first thing said is a question, so that both ends soon know that the way is open. */
 	output_ping(t, s, now_us);
 }
 
 struct tunnel_stream *
-stream_new(struct tunnel *t, enum tunnel_dir dir, uint32_t serial, void *user, uint64_t now_us)
+stream_new(struct tunnel *t, const struct tunnel_request *r, void *user, uint64_t now_us)
 {
 	struct tunnel_stream *s = mem_zalloc(sizeof(*s));
 
-	s->dir = dir;
-	s->writes = dir == t->writes;
-	s->serial = serial;
+	s->dir = r->dir;
+	s->writes = r->dir == t->writes;
+	s->bounded = r->bounded;
+	s->serial = r->serial;
 	s->user = user;
 	s->opened_us = now_us;
 	s->rotate_bytes = UINT64_MAX;
 	s->rotate_us = CLOCK_NEVER;
-	t->streams[dir][t->streams_n[dir]++] = s;
+	t->streams[s->dir][t->streams_n[s->dir]++] = s;
 	if (s->writes)
 		writer_init(t, s, now_us);
 	t->stats.streams_opened++;
+	t->stats.streams_bounded += s->bounded;
+	t->bounded_n += s->bounded;
 	t->changed = true;
 	return s;
 }
@@ -52,18 +62,24 @@ int
 tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64_t now_us,
     char path[static TUNNEL_PATH_MAX], struct tunnel_stream **out)
 {
+	struct tunnel_demand *d = &t->demand[dir];
+	struct tunnel_request r = { .dir = dir, .bounded = t->polls[dir].on };
 	struct tunnel_stream *s;
 
-	if (t->streams_n[dir] == STREAMS_MAX)
+	if (poll_make_room(t, dir) < 0)
 		return ERR_FULL;
-	s = stream_new(t, dir, t->next_serial++, user, now_us);
-	if (t->cfg.rotate_bytes != 0)
+	if (d->asked_n > 0) {
+		r.bounded = d->asked_polls_n > 0;
+		d->asked_polls_n -= r.bounded;
+		d->asked_n--;
+	}
+	r.serial = t->next_serial++;
+	s = stream_new(t, &r, user, now_us);
+	if (t->cfg.rotate_bytes != 0 && !s->bounded)
 		s->rotate_bytes = demand_jitter(t, t->cfg.rotate_bytes);
-	if (t->cfg.rotate_age_us != 0)
+	if (t->cfg.rotate_age_us != 0 && !s->bounded)
 		s->rotate_us = now_us + demand_jitter(t, t->cfg.rotate_age_us);
-	if (t->demand[dir].asked_n > 0)
-		t->demand[dir].asked_n--;
-	request_print(&t->grant, dir, s->serial, path);
+	request_print(&t->grant, &r, path);
 	*out = s;
 	return 0;
 }
@@ -76,12 +92,13 @@ tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void *use
 
 	if (!request_genuine(&t->grant, r))
 		return ERR_AUTH;
-	if (t->streams_n[r->dir] == STREAMS_MAX)
+	if (poll_make_room(t, r->dir) < 0)
 		return ERR_FULL;
 	err = request_window_use(&t->used, r->serial);
 	if (err < 0)
 		return err;
-	*out = stream_new(t, r->dir, r->serial, user, now_us);
+	*out = stream_new(t, r, user, now_us);
+	poll_accepted(t, *out, now_us);
 	return 0;
 }
 
@@ -95,6 +112,12 @@ enum tunnel_dir
 tunnel_stream_dir(const struct tunnel_stream *s)
 {
 	return s->dir;
+}
+
+bool
+tunnel_stream_bounded(const struct tunnel_stream *s)
+{
+	return s->bounded;
 }
 
 struct tunnel_stream *
@@ -117,10 +140,13 @@ stream_heard(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
 	s->heard_us = now_us;
 	t->alive_us[s->dir] = now_us;
+	if (s->bounded)
+		poll_heard(t, s, now_us);
 	if (s->phase == STREAM_OPENING) {
 		s->phase = STREAM_LIVE;
 		t->demand[s->dir].failures_n = 0;
 		t->demand[s->dir].next_open_us = 0;
+		t->polls[s->dir].tail &= s->bounded;
 		t->changed = true;
 	}
 }
@@ -130,12 +156,12 @@ stream_retire(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
 	struct batch *b;
 
-	if (!stream_usable(s))
+	if (!stream_usable(s) || s->bounded)
 		return;
 	s->phase = STREAM_RETIRING;
 	s->ending_us = now_us;
 	s->u.w.path.open = false;
-	paths_follow(t);
+	stream_paths_follow(t);
 	t->stats.streams_rotated++;
 	t->changed = true;
 	/* With no batch left its end comes by force, after dead_us. */
@@ -151,8 +177,8 @@ stream_abort(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why why)
 		return;
 	s->phase = STREAM_ABORTED;
 	if (s->writes) {
-		s->u.w.path.open = false;
-		paths_follow(t);
+		s->u.w.path.open = s->u.w.takes = false;
+		stream_paths_follow(t);
 	}
 	t->changed = true;
 	t->h.on_abort(t->arg, s, why);
@@ -182,7 +208,9 @@ stream_release(struct tunnel *t, struct tunnel_stream *s)
 	for (i = 0; list[i] != s; i++)
 		;
 	list[i] = list[--t->streams_n[s->dir]];
-	paths_follow(t);
+	t->over_n -= s->phase == STREAM_OVER;
+	t->bounded_n -= s->bounded;
+	stream_paths_follow(t);
 	if (s->writes)
 		save_batches(t, s);
 	mem_free(s);
@@ -213,8 +241,10 @@ tunnel_stream_gone(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why wh
 			repeat_acks(t, now_us);
 		}
 	}
-	if (s->phase == STREAM_LIVE)
+	t->changed = true;
+	if (poll_over(t, s, why == TUNNEL_WHY_ORDERLY, now_us))
+		return;
+	if (s->phase == STREAM_LIVE && !s->bounded)
 		t->alive_us[s->dir] = now_us;
 	stream_release(t, s);
-	t->changed = true;
 }

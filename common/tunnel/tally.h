@@ -52,6 +52,7 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_LINE(type, m, media_rebuilt, "Media frames that redundancy brought."), \
 	TUNNEL_TALLY_LINE(type, m, media_stale_dropped, "Media frames received too late to be of use."), \
 	TUNNEL_TALLY_LINE(type, m, streams_opened, "HTTP streams opened."), \
+	TUNNEL_TALLY_LINE(type, m, streams_bounded, "HTTP streams opened for one burst (polling)."), \
 	TUNNEL_TALLY_LINE(type, m, streams_rotated, "HTTP streams replaced because of bytes or age."), \
 	TUNNEL_TALLY_ENDED(type, m, "ended", TUNNEL_WHY_ORDERLY, "HTTP streams ended in order."), \
 	TUNNEL_TALLY_ENDED(type, m, "cut", TUNNEL_WHY_CUT, "HTTP streams cut under us."), \

@@ -191,8 +191,8 @@ tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < t->streams_n[dir]; i++)
-		n += t->streams[dir][i]->phase == STREAM_LIVE;
-	return n;
+		n += t->streams[dir][i]->phase == STREAM_LIVE && !t->streams[dir][i]->bounded;
+	return n + poll_streams_n(t, dir);
 }
 
 const char *
@@ -226,6 +226,7 @@ tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out)
 		.congested = t->report & REPORT_CONGESTED,
 		.redundancy = peers < TUNNEL_REDUNDANCY_N ? peers : TUNNEL_REDUNDANCY_NONE };
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		out->way[dir].bounded = t->polls[dir].on;
 		out->way[dir].streams = tunnel_streams_n(t, dir);
 		out->way[dir].streams_wanted = demand_wanted(t, dir);
 	}

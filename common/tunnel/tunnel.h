@@ -20,6 +20,11 @@
  * tunnel_stream_open to tunnel_stream_gone. The side that reads a stream calls tunnel_input with
  * what came; the side that writes calls tunnel_output from its read callback.
  *
+ * A *bounded* stream ends after its first burst, for middleboxes that hand bodies on only when they
+ * are whole. Nothing is to be requested for one UP before on_wake says that it has something; then
+ * tunnel_output gives all of it, up to TUNNEL_OUTPUT_END. One DOWN is a request that waits at the
+ * server for its on_wake. Many of them live side by side, each for one round trip or while it waits.
+ *
  * Two classes of frames:
  *  reliable  exactly once, in order, across streams, cuts and resumptions; kept until acknowledged;
  *            at most `reliable_max` waiting and none older than 32 s, else the session is broken.
@@ -114,6 +119,7 @@ int tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64
 
 struct tunnel_request { /* a parsed path; plain data */
 	enum tunnel_dir dir;
+	bool bounded;
 	uint64_t session;
 	uint32_t serial;
 	uint8_t mac[16];
@@ -130,6 +136,7 @@ int tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void 
 
 void *tunnel_stream_user(const struct tunnel_stream *s);
 enum tunnel_dir tunnel_stream_dir(const struct tunnel_stream *s);
+bool tunnel_stream_bounded(const struct tunnel_stream *s);
 
 /* The HTTP request of `s` is over, for whatever reason; takes over s. Its unacknowledged reliable
  * frames go out on another stream. */
@@ -185,6 +192,14 @@ void tunnel_set_bandwidth_max(struct tunnel *t, uint64_t bps);
 void tunnel_tick(struct tunnel *t, uint64_t now_us);
 uint64_t tunnel_deadline(const struct tunnel *t); /* monotonic us; CLOCK_NEVER */
 
+/* Client: streams of this direction are bounded from now on, or no longer. The others are let go when
+ * one of the new kind works; until then they carry on. */
+void tunnel_set_bounded(struct tunnel *t, enum tunnel_dir dir, bool bounded, uint64_t now_us);
+
+/* Client: nothing comes of this direction though it should. A connection that was used before may
+ * hang with the others: a new request had better be made on a fresh one. */
+bool tunnel_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
+
 /* Client, the network changed: all streams are suspected dead, back-off starts anew. */
 void tunnel_kick(struct tunnel *t, uint64_t now_us);
 
@@ -200,14 +215,15 @@ struct tunnel_stats {
 	uint64_t media_congested_dropped;
 	uint64_t media_resent, media_repeated, parity_sent;        /* redundancy, sent */
 	uint64_t media_missed, media_rebuilt, media_stale_dropped; /* received */
-	uint64_t streams_opened, streams_rotated, streams_ended[TUNNEL_WHY_N];
+	uint64_t streams_opened, streams_bounded, streams_rotated, streams_ended[TUNNEL_WHY_N];
 	uint64_t malformed;
 };
 const struct tunnel_stats *tunnel_stats(const struct tunnel *t); /* borrowed while t lives */
 enum tunnel_state tunnel_state(const struct tunnel *t);
 const char *tunnel_state_str(enum tunnel_state state); /* "connecting", "up", "down" */
 uint64_t tunnel_srtt_us(const struct tunnel *t);       /* 0 = not measured yet */
-unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir); /* live ones */
+/* Live ones; of bounded ones the requests that are under way. */
+unsigned tunnel_streams_n(const struct tunnel *t, enum tunnel_dir dir);
 
 /* How voice is protected against the losses of a direction, by its writer (docs/PROTOCOL.md). */
 enum tunnel_redundancy {
@@ -229,7 +245,8 @@ struct tunnel_way {
 	double loss; /* share of the media frames that were missed, last 3 s; read direction only */
 	bool congested; /* what waits in the line grows, or media was dropped for it */
 	enum tunnel_redundancy redundancy;
-	unsigned streams;        /* live ones */
+	bool bounded;            /* they end with each burst */
+	unsigned streams;        /* as tunnel_streams_n */
 	unsigned streams_wanted; /* as far as this end knows */
 };
 

@@ -222,7 +222,10 @@ order(struct world *w)
 		tunnel_set_busy(w->t[side], op & 0x20, w->now_us);
 		break;
 	case 8:
-		tunnel_kick(w->t[CLIENT], w->now_us);
+		if (op & 0x80)
+			tunnel_set_bounded(w->t[CLIENT], side, op & 0x40, w->now_us);
+		else
+			tunnel_kick(w->t[CLIENT], w->now_us);
 		break;
 	case 9:
 		tunnel_set_bandwidth_max(w->t[side], take(w) * 10000);

@@ -64,12 +64,20 @@ const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, 
 void
 alone_request(enum tunnel_dir dir, uint32_t serial, struct tunnel_request *out)
 {
+	*out = (struct tunnel_request){ .dir = dir, .serial = serial };
+	alone_request_of(out);
+}
+
+void
+alone_request_of(struct tunnel_request *r)
+{
 	struct tunnel_grant grant = { .session = 5 };
+	uint32_t serial = r->serial;
 	char path[TUNNEL_PATH_MAX];
 
-	request_print(&grant, dir, serial, path);
-	assert_int_equal(tunnel_request_parse(path, out), 0);
-	assert_int_equal(out->serial, serial);
+	request_print(&grant, r, path);
+	assert_int_equal(tunnel_request_parse(path, r), 0);
+	assert_int_equal(r->serial, serial);
 }
 
 struct tunnel_stream *

@@ -26,6 +26,7 @@ void alone_new(struct alone *a);
 
 /* What the client of this session would ask for. */
 void alone_request(enum tunnel_dir dir, uint32_t serial, struct tunnel_request *out);
+void alone_request_of(struct tunnel_request *r); /* fills in what proves it */
 struct tunnel_stream *alone_accepted(struct alone *a, enum tunnel_dir dir, uint32_t serial);
 
 struct alone_batch { /* that was written */

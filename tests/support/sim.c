@@ -141,6 +141,8 @@ sim_new(const struct sim_cfg *cfg)
 		s->end[side].t = tunnel_new(&tc, &handlers, &args[side], &grant, sim_now_us(s));
 		s->end[side].touched = true;
 	}
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
+		tunnel_set_bounded(s->end[SIM_CLIENT].t, dir, cfg->bounded[dir], sim_now_us(s));
 	return s;
 }
 

@@ -13,7 +13,8 @@
 /*
  * Two tunnels joined by simulated TCP connections over one simulated line, under a fake clock. It
  * plays both HTTP layers: one connection for each stream, with its handshake, its request and its
- * end. Time passes only in sim_run. The line may be changed between two runs.
+ * end; bounded ones use a connection that rests, if there is one, whose congestion window begins anew.
+ * Time passes only in sim_run. The line may be changed between two runs.
  *
  * Aborts when the tunnels break their own rules (malformed bytes, reliable frames out of order).
  */
@@ -26,6 +27,7 @@ struct sim_cfg {
 	bool tls;           /* one more round trip at the start, 22 bytes more for each write */
 	unsigned proxy_max; /* requests that a proxy lets through at a time; 0 = any number */
 	bool proxy_hangs;   /* it keeps those beyond waiting, else it answers 503 */
+	bool bounded[2];    /* by direction: streams end with each burst */
 	struct tunnel_cfg end[2];
 };
 
@@ -66,7 +68,8 @@ struct sim {
 	struct sim_end end[2];
 	struct sim_stream *streams; /* that there ever were; the newest first */
 	struct sim_stream *pumps;   /* whose writers may have bytes */
-	unsigned opened_n, held_n;  /* connections that were begun; that the proxy holds now */
+	unsigned opened_n, held_n;  /* requests that were begun; that the proxy holds now */
+	unsigned idle_n;            /* connections that rest between two bounded streams */
 	bool refuse;                /* new requests are answered with an error */
 	sim_media_fn on_media;      /* may be NULL */
 	void *media_arg;

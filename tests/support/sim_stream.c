@@ -14,6 +14,7 @@
 #define TLS_HELLO_LEN 600
 #define TLS_ANSWER_LEN 3200
 #define TLS_RETRY_US (200 * CLOCK_MS)
+#define BODY_MAX 32768
 #define USER_TIMEOUT_US (4000 * CLOCK_MS)
 /* What comes to a closed connection is answered by a reset, if that gets through. */
 #define RESET_RETRY_US (250 * CLOCK_MS)
@@ -31,6 +32,10 @@ struct sim_stream {
 	size_t request_left, response_left; /* bytes of the HTTP headers to come */
 	uint64_t begun_us, rtt_us;
 	enum stream_phase phase;
+	bool bounded;
+	bool begun;    /* a connection is there or being made */
+	uint8_t *body; /* bounded, UP: all of it, before the request is made */
+	size_t body_len;
 	bool accepted;
 	bool held;    /* by the proxy */
 	bool ready;   /* the writer may have bytes */
@@ -76,6 +81,7 @@ on_gone(void *obj, uint64_t side, uint64_t why)
 	p->gone[side] = true;
 	/* Before the request came the server knows of nothing. */
 	p->gone[SIM_SERVER] |= !p->accepted;
+	p->sim->idle_n += p->bounded && side == SIM_CLIENT && why == TUNNEL_WHY_ORDERLY;
 	if (p->s[side] != NULL)
 		tunnel_stream_gone(e->t, p->s[side], (enum tunnel_why)why, sim_now_us(p->sim));
 	if (p->s[side] != NULL && (int)side == writer_of(p) && p->sim->hooks != NULL)
@@ -104,7 +110,8 @@ on_tell(void *obj, uint64_t side, uint64_t why)
 
 	if (p->gone[side])
 		return;
-	at = sim_line_pass(&p->sim->line, side == SIM_SERVER ? 0 : 1, SIM_TCP_HEADERS);
+	at = sim_line_pass(&p->sim->line, side == SIM_SERVER ? 0 : 1,
+	    SIM_TCP_HEADERS + (p->bounded ? RESPONSE_LEN : 0));
 	if (at == CLOCK_NEVER)
 		sim_at(&p->sim->clock, sim_now_us(p->sim) + RESET_RETRY_US, on_tell, p, side, why);
 	else
@@ -132,6 +139,14 @@ want_pump(struct sim_stream *p)
 	p->sim->pumps = p;
 }
 
+static void
+write_header(struct sim_tcp *c, size_t n)
+{
+	static const uint8_t header[REQUEST_LEN];
+
+	sim_tcp_write(c, header, n, 0, false);
+}
+
 /* The writer's HTTP layer asks for bytes while there is room. */
 static void
 pump(struct sim_stream *p)
@@ -139,7 +154,7 @@ pump(struct sim_stream *p)
 	int side = writer_of(p);
 	struct sim_end *e = &p->sim->end[side];
 	size_t tls = p->sim->cfg.tls ? TLS_RECORD_LEN : 0;
-	uint8_t out[16384];
+	uint8_t out[BODY_MAX];
 
 	while (p->s[side] != NULL && body_of(p) != NULL && p->ready && !p->ended &&
 	    sim_tcp_unsent(body_of(p)) < SIM_TCP_LOWAT) {
@@ -148,13 +163,18 @@ pump(struct sim_stream *p)
 		e->touched = true;
 		p->ready = n != 0;
 		p->ended = n == TUNNEL_OUTPUT_END;
+		if (p->bounded && n > 0)
+			write_header(body_of(p), RESPONSE_LEN);
 		if (n > 0 && p->sim->hooks != NULL)
 			p->sim->hooks->on_write(p->sim->hooks_arg, p->dir, p->serial, out,
 			    (size_t)n, sim_tcp_unsent(body_of(p)));
 		if (n != 0)
-			sim_tcp_write(body_of(p), out, n > 0 ? (size_t)n : 0, CHUNK_LEN(n) + tls,
-			    p->ended);
+			sim_tcp_write(body_of(p), out, n > 0 ? (size_t)n : 0,
+			    (p->bounded ? 0 : CHUNK_LEN(n)) + tls, p->ended);
 	}
+	/* Its bytes are the kernel's, and the request is over for the server. */
+	if (p->bounded && p->ended && side == SIM_SERVER)
+		learn(p, SIM_SERVER, TUNNEL_WHY_ORDERLY, 0);
 }
 
 static void
@@ -210,14 +230,6 @@ on_down_data(void *arg, const uint8_t *data, size_t n, bool end)
 	read_body(p, SIM_CLIENT, data + used, n - used, end);
 }
 
-static void
-write_header(struct sim_tcp *c, size_t n)
-{
-	static const uint8_t header[REQUEST_LEN];
-
-	sim_tcp_write(c, header, n, 0, false);
-}
-
 static void on_up_data(void *arg, const uint8_t *data, size_t n, bool end);
 
 static struct sim_tcp *
@@ -252,12 +264,14 @@ on_request(struct sim_stream *p)
 	must(tunnel_stream_accept(s->end[SIM_SERVER].t, &r, p, sim_now_us(s), &p->s[SIM_SERVER]) ==
 	    0);
 	p->accepted = true;
+	must(r.bounded == p->bounded);
 	s->end[SIM_SERVER].touched = true;
 	if (p->dir == TUNNEL_UP)
 		return;
 	p->down = half_new(p, TUNNEL_DOWN);
 	p->response_left = RESPONSE_LEN;
-	write_header(p->down, RESPONSE_LEN);
+	if (!p->bounded)
+		write_header(p->down, RESPONSE_LEN);
 	want_pump(p);
 }
 
@@ -279,6 +293,19 @@ on_up_data(void *arg, const uint8_t *data, size_t n, bool end)
 static void exchange(void *obj, uint64_t attempt, uint64_t phase);
 
 static void
+established(struct sim_stream *p)
+{
+	p->phase = PHASE_ESTABLISHED;
+	p->up = half_new(p, TUNNEL_UP);
+	p->request_left = REQUEST_LEN;
+	write_header(p->up, REQUEST_LEN);
+	if (p->body != NULL)
+		sim_tcp_write(p->up, p->body, p->body_len, 0, true);
+	else if (p->dir == TUNNEL_UP)
+		want_pump(p);
+}
+
+static void
 on_exchanged(void *obj, uint64_t sent_us, uint64_t phase)
 {
 	struct sim_stream *p = obj;
@@ -291,12 +318,7 @@ on_exchanged(void *obj, uint64_t sent_us, uint64_t phase)
 		exchange(p, 0, PHASE_TLS);
 		return;
 	}
-	p->phase = PHASE_ESTABLISHED;
-	p->up = half_new(p, TUNNEL_UP);
-	p->request_left = REQUEST_LEN;
-	write_header(p->up, REQUEST_LEN);
-	if (p->dir == TUNNEL_UP)
-		want_pump(p);
+	established(p);
 }
 
 static void
@@ -326,6 +348,50 @@ exchange(void *obj, uint64_t attempt, uint64_t phase)
 	sim_at(&p->sim->clock, now + (retry << attempt), exchange, p, attempt + 1, phase);
 }
 
+/* False: what it was woken for was not worth saying. */
+static bool
+read_body_up(struct sim_stream *p)
+{
+	struct sim *s = p->sim;
+	struct sim_end *e = &s->end[SIM_CLIENT];
+	uint8_t out[BODY_MAX];
+	size_t used = 0;
+	long n;
+
+	while ((n = tunnel_output(e->t, p->s[SIM_CLIENT], out + used, sizeof(out) - used,
+		    sim_now_us(s))) > 0)
+		used += (size_t)n;
+	e->touched = true;
+	if (used == 0)
+		return false;
+	must(n == TUNNEL_OUTPUT_END);
+	p->body = mem_dup(out, used);
+	p->body_len = used;
+	p->ended = true;
+	if (s->hooks != NULL)
+		s->hooks->on_write(s->hooks_arg, p->dir, p->serial, out, used, 0);
+	return true;
+}
+
+/* On a connection that rests, if there is one and it is not to be a fresh one. */
+static void
+begin(struct sim_stream *p)
+{
+	struct sim *s = p->sim;
+
+	if (p->bounded && p->dir == TUNNEL_UP && !read_body_up(p))
+		return;
+	p->begun = true;
+	if (!p->bounded || s->idle_n == 0 ||
+	    tunnel_stalls(s->end[SIM_CLIENT].t, p->dir, sim_now_us(s))) {
+		exchange(p, 0, PHASE_SYN);
+		return;
+	}
+	s->idle_n--;
+	p->rtt_us = (uint64_t)((s->line.set[0].delay_ms + s->line.set[1].delay_ms) * 1e3);
+	established(p);
+}
+
 void
 sim_stream_open(struct sim *s, enum tunnel_dir dir)
 {
@@ -342,8 +408,11 @@ sim_stream_open(struct sim *s, enum tunnel_dir dir)
 		 &p->s[SIM_CLIENT]) == 0);
 	must(tunnel_request_parse(p->path, &r) == 0);
 	p->serial = r.serial;
+	p->bounded = r.bounded;
 	s->end[SIM_CLIENT].touched = true;
-	exchange(p, 0, PHASE_SYN);
+	/* One that has nothing to say is not asked for yet. */
+	if (!p->bounded || dir == TUNNEL_DOWN)
+		begin(p);
 }
 
 /* -- All of them -- */
@@ -352,7 +421,10 @@ void
 sim_stream_wake(struct sim_stream *p)
 {
 	p->ready = true;
-	want_pump(p);
+	if (!p->begun)
+		begin(p);
+	else
+		want_pump(p);
 }
 
 void
@@ -379,6 +451,7 @@ sim_stream_free_all(struct sim *s)
 		sim_tcp_drop(&s->clock.heap[i]);
 	while ((p = s->streams) != NULL) {
 		s->streams = p->next;
+		mem_free(p->body);
 		mem_free(p);
 	}
 }
@@ -386,7 +459,10 @@ sim_stream_free_all(struct sim *s)
 void
 sim_cut_all(struct sim *s)
 {
+	s->idle_n = 0;
 	for (struct sim_stream *p = s->streams; p != NULL; p = p->next) {
+		if (!p->begun)
+			continue;
 		for (int side = 0; side < 2 && p->accepted; side++)
 			learn(p, side, TUNNEL_WHY_CUT,
 			    sim_now_us(s) + sim_random(&s->clock, 100 * CLOCK_MS));

@@ -130,11 +130,18 @@ the_handshake_and_the_paths_are_as_told(void **state)
 	assert_memory_equal(pub_s,
 	    example("challenge")->p + example("challenge")->n - sizeof(pub_s), sizeof(pub_s));
 	assert_example(example("key"), grant.key, sizeof(grant.key));
-	assert_int_equal(paths_n, 2);
-	request_print(&grant, TUNNEL_UP, 1, path);
+	assert_int_equal(paths_n, 4);
+	request_print(&grant, &(struct tunnel_request){ .dir = TUNNEL_UP, .serial = 1 }, path);
 	assert_string_equal(path, paths[0]);
-	request_print(&grant, TUNNEL_DOWN, 2, path);
+	request_print(&grant, &(struct tunnel_request){ .dir = TUNNEL_DOWN, .serial = 2 }, path);
 	assert_string_equal(path, paths[1]);
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		request_print(&grant,
+		    &(struct tunnel_request){
+			.dir = dir, .serial = dir == TUNNEL_UP ? 3 : 9, .bounded = true },
+		    path);
+		assert_string_equal(path, paths[dir == TUNNEL_UP ? 2 : 3]);
+	}
 }
 
 static void
@@ -194,6 +201,28 @@ batches_and_frames_are_as_told(void **state)
 	/* The idle budget counts with these. */
 	assert_int_equal(example("batch-pong")->n, 13);
 	assert_int_equal(example("batch-ping")->n + 4, 16);
+}
+
+static void
+a_bounded_stream_is_a_burst_and_its_end(void **state)
+{
+	static const enum frame_type last[] = { FRAME_PONG, FRAME_END };
+	const struct example *e = example("stream-bounded");
+	size_t used = FRAME_PREAMBLE_LEN, len;
+
+	(void)state;
+	assert_int_equal(frame_preamble_check(TUNNEL_DOWN, 9, e->p), 0);
+	for (size_t i = 0; i < 2; i++, used += len) {
+		struct frame_header h;
+		struct wire_read body;
+		struct frame f;
+
+		assert_int_equal(frame_batch_get(e->p + used, e->n - used, &h, &body, &len), 0);
+		assert_int_equal(frame_next(&body, &f), 0);
+		assert_int_equal(f.type, last[i]);
+		assert_int_equal(frame_next(&body, &f), ERR_NOT_FOUND);
+	}
+	assert_int_equal(used, e->n);
 }
 
 static void
@@ -275,6 +304,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_handshake_and_the_paths_are_as_told),
 		cmocka_unit_test(the_preamble_is_as_told),
+		cmocka_unit_test(a_bounded_stream_is_a_burst_and_its_end),
 		cmocka_unit_test(batches_and_frames_are_as_told),
 		cmocka_unit_test(the_sums_of_two_batches_are_as_told),
 		cmocka_unit_test(every_control_message_is_told_and_as_told),

@@ -39,16 +39,16 @@ a_request_is_good_once_and_only_with_its_mac(void **state)
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), 0);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), ERR_EXISTS);
 	/* What is far below the highest counts as used. */
-	alone_request(TUNNEL_UP, 1100, &r);
+	alone_request(TUNNEL_UP, 9000, &r);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), 0);
 	alone_request(TUNNEL_UP, 4, &r);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), ERR_EXISTS);
-	alone_request(TUNNEL_UP, 1100 - 1023, &r);
+	alone_request(TUNNEL_UP, 9000 - 8191, &r);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), 0);
-	/* A long jump leaves nothing behind: 3 was used, 3 + 2048 was not. */
-	alone_request(TUNNEL_UP, 3000, &r);
+	/* A long jump leaves nothing behind: 3 was used, 3 + 2 x 8192 was not. */
+	alone_request(TUNNEL_UP, 20000, &r);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), 0);
-	alone_request(TUNNEL_UP, 3 + 2048, &r);
+	alone_request(TUNNEL_UP, 3 + 16384, &r);
 	assert_int_equal(tunnel_stream_accept(a.t, &r, NULL, 1, &s), 0);
 	tunnel_free(a.t);
 }

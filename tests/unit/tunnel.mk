@@ -27,4 +27,6 @@ tests_unit_test_room_line_SOURCES = tests/unit/test_room_line.c $(sim_sources)
 voice_lab = tests/unit/voice_lab.c tests/unit/voice_lab.h $(sim_sources)
 unit_tests += tests/unit/test_tunnel_voice tests/unit/test_tunnel_guard
 tests_unit_test_tunnel_voice_SOURCES = tests/unit/test_tunnel_voice.c $(voice_lab)
+unit_tests += tests/unit/test_tunnel_poll
+tests_unit_test_tunnel_poll_SOURCES = tests/unit/test_tunnel_poll.c $(alone) $(voice_lab)
 tests_unit_test_tunnel_guard_SOURCES = tests/unit/test_tunnel_guard.c $(voice_lab)
