@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "config/config.h"
+#include "config/credentials.h"
 #include "config/schema.h"
 
 #define END                  \
@@ -75,13 +77,17 @@ static const struct option hrac_tunnel[] = {
 	  .expected = "1 to 255 characters, the same as for this agent at HRAS" },
 	{ .name = "proxy", .type = &type_proxy, .min = 1, .max = 1024,
 	  .offset = offsetof(struct config_hrac, tunnel.proxy),
-	  .expected = "\"http://HOST:PORT\"" },
-	{ .name = "proxy_user", .type = &type_string, .min = 1, .max = 255, .with = "proxy",
+	  .expected = "\"http://HOST:PORT\" or the same with https or socks5, \"environment\", "
+	      "\"none\", \"pac:/FILE\" or \"pac:http://...\"" },
+	{ .name = "proxy_user", .type = &type_string, .min = 1, .max = 255,
 	  .offset = offsetof(struct config_hrac, tunnel.proxy_user),
 	  .expected = "1 to 255 characters" },
 	{ .name = "proxy_password", .type = &type_string, .max = 255, .with = "proxy_user",
 	  .secret = true, .offset = offsetof(struct config_hrac, tunnel.proxy_password),
 	  .expected = "at most 255 characters" },
+	{ .name = "proxy_credentials", .type = &type_file,
+	  .offset = offsetof(struct config_hrac, tunnel.proxy_credentials),
+	  .expected = "a readable file with one line, user:password" },
 	{ .name = "ca", .type = &type_file,
 	  .offset = offsetof(struct config_hrac, tunnel.ca),
 	  .expected = "a readable PEM file of certificates" },
@@ -104,9 +110,36 @@ static const struct option hrac_tunnel[] = {
 	END
 };
 
+/* The file stands for the two options: they are filled from it. */
+static bool
+complete_hrac_tunnel(void *conf, char wrong[static SCHEMA_WRONG_MAX])
+{
+	struct config_hrac *c = conf;
+	int err;
+
+	if (c->tunnel.proxy_credentials == NULL)
+		return true;
+	if (c->tunnel.proxy_user != NULL) {
+		snprintf(wrong, SCHEMA_WRONG_MAX,
+		    "tunnel.proxy_user and tunnel.proxy_credentials are both set; expected one of "
+		    "them");
+		return false;
+	}
+	err = credentials_read(c->tunnel.proxy_credentials, &c->tunnel.proxy_user,
+	    &c->tunnel.proxy_password);
+	if (err == ERR_MALFORMED) {
+		snprintf(wrong, SCHEMA_WRONG_MAX,
+		    "the file of tunnel.proxy_credentials does not fit; expected one line, "
+		    "user:password, of at most 255 characters each");
+		return false;
+	}
+	c->tunnel.proxy_credentials_open = err != 0;
+	return true;
+}
+
 static const struct section hrac_sections[] = {
 	{ .name = NULL, .options = hrac_top },
-	{ .name = "tunnel", .options = hrac_tunnel },
+	{ .name = "tunnel", .options = hrac_tunnel, .complete = complete_hrac_tunnel },
 	{ .name = "sip", .options = hrac_sip },
 	{ .name = "media", .options = hrac_media },
 	{ .name = "status", .options = hrac_status },
@@ -359,6 +392,10 @@ void
 config_warn_hrac(const struct config_hrac *c)
 {
 	warn_secret(c->tunnel.agent, c->tunnel.secret);
+	if (c->tunnel.proxy_credentials_open)
+		log_warn("config",
+		    "%s is not made use of: others may read it; chmod o= makes it good",
+		    c->tunnel.proxy_credentials);
 }
 
 void

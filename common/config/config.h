@@ -70,9 +70,13 @@ struct config_hrac {
 		int transport; /* enum config_transport */
 		char *agent;   /* this agent's name at HRAS, 1..64 of [A-Za-z0-9._-] */
 		char *secret;  /* the shared secret */
-		char *proxy;   /* "http://host:port", NULL = direct (environment not consulted) */
-		char *proxy_user;            /* NULL = none */
-		char *proxy_password;        /* NULL = none */
+		/* "http://host:port", "https://..." or "socks5://..."; "environment", "none"; "pac:" and
+		 * a file, or an http or https URL. NULL = "environment". */
+		char *proxy;
+		char *proxy_user;            /* NULL = none; also of the file below */
+		char *proxy_password;        /* NULL = none; also of the file below */
+		char *proxy_credentials;     /* a file of "user:password", NULL = none */
+		bool proxy_credentials_open; /* ... which others may read: it is not made use of */
 		char *ca;                    /* PEM file, NULL = the system's store */
 		char *client_certificate;    /* PEM chain, NULL = none; shown to an https HRAS */
 		char *client_key;            /* PEM; with client_certificate */

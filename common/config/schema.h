@@ -78,7 +78,7 @@ extern const struct type type_user;     /* char *; the user part of a SIP URI, u
 extern const struct type type_domain;   /* char *; a host name or address, made lower case */
 extern const struct type type_file;     /* char *; a file that can be read now */
 extern const struct type type_url;      /* char *; http or https, host, port, path */
-extern const struct type type_proxy;    /* char *; http or https, host, port */
+extern const struct type type_proxy;    /* char *; as tunnel.proxy of config.h tells */
 extern const struct type type_u32;      /* uint32_t */
 extern const struct type type_auto_u32; /* uint32_t; "auto" is 0, which no number may be */
 extern const struct type type_rate;     /* uint32_t in kbit/s; k, M, G behind the number */

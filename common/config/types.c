@@ -409,21 +409,15 @@ struct url {
 	bool has_port;
 };
 
-/* Parts an http or https URL; what is wrong with it, or NULL. */
+/* Parts what is behind the scheme of a URL; what is wrong with it, or NULL. */
 static const char *
-check_url(const char *text, struct url *out)
+check_host(const char *host, struct url *out)
 {
-	const char *host, *end, *colon;
+	const char *end, *colon;
 	struct addr a;
 	size_t n;
 
-	if (strncasecmp(text, "http://", 7) == 0)
-		host = text + 7;
-	else if (strncasecmp(text, "https://", 8) == 0)
-		host = text + 8;
-	else
-		return "its scheme is neither http nor https";
-	for (const char *s = text; *s != '\0'; s++) {
+	for (const char *s = host; *s != '\0'; s++) {
 		if (!isgraph((unsigned char)*s) || strchr("\"<>\\^`{|}", *s) != NULL)
 			return "it has a character that is not allowed";
 	}
@@ -451,6 +445,17 @@ check_url(const char *text, struct url *out)
 	return NULL;
 }
 
+/* An http or https URL; what is wrong with it, or NULL. */
+static const char *
+check_url(const char *text, struct url *out)
+{
+	if (strncasecmp(text, "http://", 7) == 0)
+		return check_host(text + 7, out);
+	if (strncasecmp(text, "https://", 8) == 0)
+		return check_host(text + 8, out);
+	return "its scheme is neither http nor https";
+}
+
 static const char *
 parse_url(const struct option *o, const char *text, void *out)
 {
@@ -462,22 +467,39 @@ parse_url(const struct option *o, const char *text, void *out)
 	return wrong != NULL ? wrong : put_string(out, text);
 }
 
+/* An address of a proxy; what is wrong with it, or NULL. */
 static const char *
-parse_proxy(const struct option *o, const char *text, void *out)
+check_proxy(const char *text)
 {
-	const char *wrong = check_length(o, text);
+	const char *wrong;
 	struct url url;
 
-	if (wrong == NULL)
+	if (strncasecmp(text, "socks5://", 9) == 0)
+		wrong = check_host(text + 9, &url);
+	else
 		wrong = check_url(text, &url);
 	if (wrong != NULL)
 		return wrong;
 	if (url.path[0] != '\0' && strcmp(url.path, "/") != 0)
 		return "a proxy has no path";
 	/* Without one libcurl would take 1080, which nobody expects. */
-	if (!url.has_port)
-		return "its port is missing";
-	return put_string(out, text);
+	return url.has_port ? NULL : "its port is missing";
+}
+
+static const char *
+parse_proxy(const struct option *o, const char *text, void *out)
+{
+	const char *wrong = check_length(o, text);
+	struct url url;
+
+	if (wrong == NULL && strncasecmp(text, "pac:/", 5) == 0)
+		wrong = access(text + 4, R_OK) == 0 ? NULL : strerror(errno);
+	else if (wrong == NULL && strncasecmp(text, "pac:", 4) == 0)
+		wrong = check_url(text + 4, &url);
+	else if (wrong == NULL && strcasecmp(text, "environment") != 0 &&
+	    strcasecmp(text, "none") != 0)
+		wrong = check_proxy(text);
+	return wrong != NULL ? wrong : put_string(out, text);
 }
 
 const struct type type_string = { sizeof(char *), parse_string, release_string };

@@ -398,11 +398,16 @@ wrong_values_of_hrac_are_told_with_their_line(void **state)
 		{ 2, "agent = \"a b\"", 0, "expected 1 to 64 of the characters" },
 		{ 3, "secret = \"\" }", 0, "tunnel.secret: it is empty" },
 		{ 3, "secret = \"a\\nb\" }", 0, "tunnel.secret: it has a control character" },
-		{ 2, "agent = a proxy = \"socks5://h:1\"", 0, "tunnel.proxy" },
+		{ 2, "agent = a proxy = \"ftp://h:1\"", 0, "tunnel.proxy" },
+		{ 2, "agent = a proxy = \"socks5://h\"", 0, "its port is missing" },
+		{ 2, "agent = a proxy = \"socks5://a:b@h:1\"", 0, "credentials" },
+		{ 2, "agent = a proxy = pac:/nowhere.pac", 0, "No such file" },
+		{ 2, "agent = a proxy = \"pac:ftp://h/x.pac\"", 0, "neither http nor https" },
+		{ 2, "agent = a proxy_credentials = /nowhere", 0, "No such file" },
+		{ 2, "agent = a proxy_user = u proxy_credentials = /dev/null", 3, "are both set" },
 		{ 2, "agent = a proxy = \"http://h/\"", 0, "its port is missing" },
 		{ 2, "agent = a ca = \"/\"", 0, "Is a directory" },
 		{ 2, "agent = a proxy = \"http://h:1/x\"", 0, "a proxy has no path" },
-		{ 2, "agent = a proxy_user = u", 3, "tunnel.proxy_user is set, but proxy is not" },
 		{ 2, "agent = a proxy = \"http://h:1\" proxy_password = p", 3,
 		    "proxy_user is not" },
 		{ 2, "agent = a ca = \"/no/such.pem\"", 0, "No such file or directory" },
@@ -686,6 +691,113 @@ point_at_real_files(char *text)
 	}
 }
 
+static struct config_hrac *
+good_tunnel(const char *options)
+{
+	char *text = mem_printf("tunnel { url = \"http://h/\" agent = a secret = s %s }\n"
+				"sip { listen = \"udp:192.168.1.5:5060\" }\n"
+				"media { address = \"192.168.1.5\" }\n",
+	    options);
+	struct config_hrac *c = good_hrac(text);
+
+	mem_free(text);
+	return c;
+}
+
+static void
+a_proxy_may_be_named_in_many_ways(void **state)
+{
+	static const char *const proxies[] = { "https://[2001:db8::1]:3128", "socks5://h:1",
+		"environment", "none", "pac:/dev/null", "pac:http://h/proxy.pac",
+		"pac:https://h:8443/x/y.pac" };
+	struct config_hrac *c;
+
+	(void)state;
+	for (size_t i = 0; i < N(proxies); i++) {
+		char *option = mem_printf("proxy = \"%s\"", proxies[i]);
+
+		c = good_tunnel(option);
+		assert_string_equal(c->tunnel.proxy, proxies[i]);
+		config_free_hrac(c);
+		mem_free(option);
+	}
+}
+
+static char login_path[] = "/tmp/test_config_login.XXXXXX";
+
+static void
+write_login(const char *line, mode_t mode)
+{
+	int fd;
+
+	strcpy(strchr(login_path, '.'), ".XXXXXX");
+	fd = mkstemp(login_path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+/* What the options of a tunnel with that file are; mode is of the file. */
+static struct config_hrac *
+with_credentials(const char *line, mode_t mode)
+{
+	struct config_hrac *c;
+	char *option;
+
+	write_login(line, mode);
+	option = mem_printf("proxy_credentials = \"%s\"", login_path);
+	c = good_tunnel(option);
+	mem_free(option);
+	unlink(login_path);
+	return c;
+}
+
+static void
+credentials_of_a_proxy_may_stand_in_a_file_of_their_own(void **state)
+{
+	struct config_hrac *c = with_credentials("EXAMPLE\\alice:wonder:land \n", 0640);
+
+	(void)state;
+	assert_string_equal(c->tunnel.proxy_user, "EXAMPLE\\alice");
+	assert_string_equal(c->tunnel.proxy_password, "wonder:land ");
+	assert_false(c->tunnel.proxy_credentials_open);
+	config_free_hrac(c);
+	c = with_credentials("a:", 0400);
+	assert_string_equal(c->tunnel.proxy_user, "a");
+	assert_string_equal(c->tunnel.proxy_password, "");
+	config_free_hrac(c);
+}
+
+static void
+a_file_that_has_no_credentials_is_told_of(void **state)
+{
+	static const char *const wrong[] = { "", "alice", "alice\n", ":wonderland", "a:b\nc:d\n",
+		"a:b\tc", "\n" };
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < N(wrong); i++) {
+		write_login(wrong[i], 0600);
+		snprintf(line, sizeof(line), "agent = a proxy_credentials = \"%s\"", login_path);
+		expect_error(false, example(false, 2, line), 3, "one line, user:password");
+		unlink(login_path);
+	}
+}
+
+static void
+credentials_that_others_may_read_are_not_made_use_of(void **state)
+{
+	struct config_hrac *c = with_credentials("alice:wonderland\n", 0644);
+
+	(void)state;
+	assert_null(c->tunnel.proxy_user);
+	assert_null(c->tunnel.proxy_password);
+	assert_true(c->tunnel.proxy_credentials_open);
+	config_warn_hrac(c);
+	config_free_hrac(c);
+}
+
 static void
 shipped_hrac_conf_shows_the_true_defaults(void **state)
 {
@@ -804,6 +916,10 @@ main(void)
 		cmocka_unit_test(shipped_hrac_conf_shows_the_true_defaults),
 		cmocka_unit_test(shipped_hras_conf_shows_the_true_defaults),
 		cmocka_unit_test(examples_secret_is_warned_of_when_started),
+		cmocka_unit_test(a_proxy_may_be_named_in_many_ways),
+		cmocka_unit_test(credentials_of_a_proxy_may_stand_in_a_file_of_their_own),
+		cmocka_unit_test(a_file_that_has_no_credentials_is_told_of),
+		cmocka_unit_test(credentials_that_others_may_read_are_not_made_use_of),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
