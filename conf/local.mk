@@ -3,7 +3,7 @@ config_files = conf/hrac.conf conf/hras.conf
 unit_files = conf/vofw-hrac.service conf/vofw-hras.service
 
 examplesdir = $(docdir)/examples
-dist_examples_DATA = $(config_files)
+dist_examples_DATA = $(config_files) conf/examples/haproxy.cfg conf/examples/nginx.conf
 
 EXTRA_DIST += conf/vofw-hrac.service.in conf/vofw-hras.service.in conf/vofw.sysusers
 CLEANFILES += $(unit_files)

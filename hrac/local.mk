@@ -25,7 +25,8 @@ libuplink_a_SOURCES = \
 	hrac/uplink_proxy.c hrac/uplink_proxy.h \
 	hrac/uplink_probe.c hrac/uplink_probe.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
-	hrac/uplink_session.c
+	hrac/uplink_session.c \
+	hrac/uplink_signer.c hrac/uplink_signer.h
 
 sbin_PROGRAMS += hrac/hrac
 hrac_hrac_SOURCES = hrac/main.c

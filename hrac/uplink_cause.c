@@ -164,6 +164,19 @@ tls_with(const struct uplink_failure *f)
 	return "HRAS";
 }
 
+/* A certificate is also refused for its name or its age: then there is no stranger to be named. */
+static void
+say_untrusted(const struct uplink_failure *f, const char *text, char *out, size_t cap)
+{
+	if (f->signer == NULL || f->signer[0] == '\0')
+		snprintf(out, cap, "the certificate of %s is not trusted: %s", tls_with(f), text);
+	else
+		snprintf(out, cap,
+		    "the certificate of %s is not trusted: it is signed by \"%s\" (TLS is "
+		    "intercepted, or tunnel.ca is to name who signed it)",
+		    tls_with(f), f->signer);
+}
+
 static void
 say_code(const struct uplink_failure *f, char *out, size_t cap)
 {
@@ -190,7 +203,7 @@ say_code(const struct uplink_failure *f, char *out, size_t cap)
 		say_timed_out(f, out, cap);
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
-		snprintf(out, cap, "the certificate of %s is not trusted: %s", tls_with(f), text);
+		say_untrusted(f, text, out, cap);
 		break;
 	case CURLE_SSL_CACERT_BADFILE:
 		snprintf(out, cap, "the file of tunnel.ca cannot be used: %s", text);

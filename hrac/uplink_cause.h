@@ -15,9 +15,11 @@ struct uplink_proxy;
 struct uplink_failure {
 	CURL *easy; /* after it is over */
 	CURLcode code;
-	const char *text;                 /* libcurl's own words; may be "" */
-	long status;                      /* of the last answer, 0 = none came */
-	bool from_hras;                   /* that answer is one of VoFW's */
+	const char *text; /* libcurl's own words; may be "" */
+	const char
+	    *signer;    /* who signed a certificate that is not trusted; NULL or "" = none was */
+	long status;    /* of the last answer, 0 = none came */
+	bool from_hras; /* that answer is one of VoFW's */
 	const struct uplink_proxy *proxy; /* by which it went; NULL = directly */
 };
 

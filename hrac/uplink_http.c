@@ -17,6 +17,7 @@
 #include "hrac/uplink_poll.h"
 #include "hrac/uplink_proxy.h"
 #include "hrac/uplink_route.h"
+#include "hrac/uplink_signer.h"
 #include "log/log.h"
 
 /*
@@ -61,6 +62,7 @@ struct uplink_request {
 	struct buf answer;                /* of an exchange */
 	char *base;                       /* of a knock */
 	char fate[UPLINK_HTTP_CAUSE_MAX]; /* shut out: of the knock; "" = that of its proxy */
+	struct uplink_signer signer;
 	char error[CURL_ERROR_SIZE];
 };
 LIST_HEAD(requests, uplink_request);
@@ -196,6 +198,7 @@ set_tls(struct uplink_request *r)
 
 	curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	uplink_signer_watch(&r->signer, r->easy);
 	curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (h->ca != NULL) {
 		curl_easy_setopt(r->easy, CURLOPT_CAINFO, h->ca);
@@ -468,6 +471,7 @@ failure_of(const struct uplink_request *r)
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &f.status);
 	f.from_hras = is_from_hras(r->easy);
 	f.proxy = r->proxy;
+	f.signer = r->signer.name;
 	if (r->shut_out)
 		f.status = 407;
 	return f;

@@ -50,6 +50,15 @@ tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
 	    .last_error_wall_s = f->last_error_wall_s });
 }
 
+static json_t *
+forwarded_for(const struct gateway_facts *f)
+{
+	char host[ADDR_HOST_MAX];
+
+	return addr_is_set(&f->forwarded) ? json_string(addr_host(&f->forwarded, host)) :
+					    json_null();
+}
+
 /* What its tunnel has for calls; null while the agent is not there. */
 static json_t *
 room(struct hras *h, const struct gateway_agent *a)
@@ -81,6 +90,7 @@ tunnels(struct hras *h)
 		if (a != NULL)
 			gateway_agent_facts(a, &f);
 		row = tunnel(h, i, &f);
+		json_object_set_new(row, "forwarded_for", forwarded_for(&f));
 		json_object_set_new(row, "room", room(h, a));
 		json_array_append_new(array, row);
 	}

@@ -461,6 +461,7 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->state = a->state;
 	out->transport = transports[a->tls][a->via_proxy];
 	out->peer = a->peer;
+	out->forwarded = a->forwarded;
 	out->last_error = a->last_error;
 	out->last_error_wall_s = a->last_error_wall_s;
 	out->since_wall_s = a->since_wall_s;

@@ -127,6 +127,7 @@ struct gateway_facts {
 	enum tunnel_state state;
 	const char *transport;      /* "http", "https", "http via proxy", "https via proxy" */
 	struct addr peer;           /* whence its last connection came */
+	struct addr forwarded;      /* for whom, as a proxy says, without a port; perhaps not set */
 	const char *last_error;     /* why its last stream ended unasked, "" = never */
 	uint64_t last_error_wall_s; /* 0 = never */
 	uint64_t since_wall_s;      /* when the present state began */

@@ -144,11 +144,23 @@ remember_secret(struct gateway_agent *a)
 	a->secret = mem_strdup(g->handlers.secret(g->arg, a->name));
 }
 
+/* "192.0.2.1:443", and for whom it comes, if it says so. */
+static const char *
+who(const struct gateway_request *r, bool port, char out[static GATEWAY_WHO_MAX])
+{
+	const struct addr peer = gateway_http_peer(r), forwarded = gateway_http_forwarded(r);
+	char text[ADDR_STR_MAX], host[ADDR_HOST_MAX];
+
+	snprintf(out, GATEWAY_WHO_MAX, addr_is_set(&forwarded) ? "%s for %s" : "%s",
+	    port ? addr_str(&peer, text) : addr_host(&peer, text), addr_host(&forwarded, host));
+	return out;
+}
+
 /* Two boxes under one name throw each other out for ever: who runs them should be told. */
 static void
-watch_rivals(struct gateway_agent *a, const struct addr *peer)
+watch_rivals(struct gateway_agent *a, const struct gateway_request *r)
 {
-	char text[ADDR_STR_MAX];
+	char text[GATEWAY_WHO_MAX];
 	uint64_t now_us = clock_us();
 
 	a->rivals_n = now_us - a->instance_us < RIVAL_US ? a->rivals_n + 1 : 0;
@@ -156,16 +168,15 @@ watch_rivals(struct gateway_agent *a, const struct addr *peer)
 	if (a->rivals_n >= RIVALS_MAX && a->rivals_n % RIVALS_MAX == 0)
 		log_error("gateway",
 		    "agent \"%s\" starts again and again, now from %s: do two boxes use its name?",
-		    a->name, addr_str(peer, text));
+		    a->name, who(r, true, text));
 }
 
 static void
 adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
 {
-	const struct addr peer = gateway_http_peer(r);
 	struct gateway_agent *a = gateway_find_name(g, grant->agent);
 	bool fresh = a == NULL || a->instance != grant->instance;
-	char text[ADDR_STR_MAX];
+	char text[GATEWAY_WHO_MAX];
 
 	if (a == NULL)
 		a = agent_new(g, grant->agent);
@@ -173,10 +184,11 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 		gateway_session_drop(a);
 	gateway_set_state(a, TUNNEL_CONNECTING);
 	if (fresh)
-		watch_rivals(a, &peer);
+		watch_rivals(a, r);
 	a->instance = grant->instance;
 	a->session = grant->session;
-	a->peer = peer;
+	a->peer = gateway_http_peer(r);
+	a->forwarded = gateway_http_forwarded(r);
 	a->tls = gateway_http_tls(r);
 	a->via_proxy = gateway_http_via_proxy(r);
 	a->sessions_n++;
@@ -186,9 +198,8 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	a->tunnel = tunnel_new(&g->cfg, &gateway_tunnel_handlers, a, grant, clock_us());
 	gateway_set_bandwidth_max(a, a->bandwidth_max_kbit);
 	add_session(g, a);
-	log_info("gateway", "agent \"%s\" from %s: session %016llx%s", a->name,
-	    addr_str(&peer, text), (unsigned long long)grant->session,
-	    fresh ? "" : ", instead of one that was lost");
+	log_info("gateway", "agent \"%s\" from %s: session %016llx%s", a->name, who(r, true, text),
+	    (unsigned long long)grant->session, fresh ? "" : ", instead of one that was lost");
 	if (a->busy)
 		tunnel_set_busy(a->tunnel, true, clock_us());
 	if (g->handlers.on_session != NULL)
@@ -198,9 +209,9 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 
 /* Which slot counts for a host that could not open; NULL: a flood from many hosts does not flood the log. */
 static struct gateway_source *
-source_of(struct gateway *g, const struct addr *peer)
+source_of(struct gateway *g, const struct gateway_request *r)
 {
-	struct addr host = *peer;
+	struct addr host = gateway_http_peer(r);
 	uint64_t now_us = clock_us();
 	struct gateway_source *s;
 
@@ -214,48 +225,46 @@ source_of(struct gateway *g, const struct addr *peer)
 	}
 	s->failures++;
 	s->last_us = now_us;
+	who(r, false, s->who);
 	return s;
 }
 
 static void
-refuse(struct gateway *g, const char *agent, const struct addr *peer)
+refuse(struct gateway *g, const char *agent, const struct gateway_request *r)
 {
-	struct gateway_source *s = source_of(g, peer);
-	char text[ADDR_HOST_MAX];
+	struct gateway_source *s = source_of(g, r);
 
 	g->counters.gateway_refused++;
 	if (s != NULL)
 		log_warn_limited(&s->limit, "gateway",
 		    "refused agent \"%s\" from %s: wrong secret or unknown agent (%llu times from "
 		    "there)",
-		    agent, addr_host(&s->addr, text), (unsigned long long)s->failures);
+		    agent, s->who, (unsigned long long)s->failures);
 }
 
 static void
-refuse_unsealed(struct gateway *g, const char *agent, const struct addr *peer)
+refuse_unsealed(struct gateway *g, const char *agent, const struct gateway_request *r)
 {
-	struct gateway_source *s = source_of(g, peer);
-	char text[ADDR_HOST_MAX];
+	struct gateway_source *s = source_of(g, r);
 
 	g->counters.gateway_refused++;
 	if (s != NULL)
 		log_warn_limited(&s->limit, "gateway",
 		    "refused agent \"%s\" from %s: its tunnel.seal is false, and ours is not",
-		    agent, addr_host(&s->addr, text));
+		    agent, s->who);
 }
 
 static void
-refuse_version(struct gateway *g, unsigned version, const struct addr *peer)
+refuse_version(struct gateway *g, unsigned version, const struct gateway_request *r)
 {
-	struct gateway_source *s = source_of(g, peer);
-	char text[ADDR_HOST_MAX];
+	struct gateway_source *s = source_of(g, r);
 
 	g->counters.gateway_refused++;
 	if (s != NULL)
 		log_warn_limited(&s->limit, "gateway",
 		    "refused an agent from %s: it is of another version and speaks version %u of "
 		    "the protocol, and we speak %u",
-		    addr_host(&s->addr, text), version, HANDSHAKE_VERSION);
+		    s->who, version, HANDSHAKE_VERSION);
 }
 
 /* A proved agent wants to know what gets through; its session goes on meanwhile. */
@@ -285,26 +294,23 @@ rekey(struct gateway *g, const struct tunnel_grant *grant)
 
 /* Its secret is right, and the certificate that it showed is not its own. */
 static unsigned
-refuse_misnamed(struct gateway *g, const char *agent, const struct addr *peer)
+refuse_misnamed(struct gateway *g, const char *agent, const struct gateway_request *r)
 {
-	struct gateway_source *s = source_of(g, peer);
-	char text[ADDR_HOST_MAX];
+	struct gateway_source *s = source_of(g, r);
 
 	g->counters.gateway_refused++;
 	if (s != NULL)
 		log_warn_limited(&s->limit, "gateway",
 		    "refused agent \"%s\" from %s: its certificate has another name", agent,
-		    addr_host(&s->addr, text));
+		    s->who);
 	return 403;
 }
 
 static unsigned
 granted(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_request *r)
 {
-	const struct addr peer = gateway_http_peer(r);
-
 	if (!gateway_http_may_be(r, grant->agent))
-		return refuse_misnamed(g, grant->agent, &peer);
+		return refuse_misnamed(g, grant->agent, r);
 	switch (grant->purpose) {
 	case HANDSHAKE_SESSION:
 		adopt(g, grant, r);
@@ -320,16 +326,16 @@ granted(struct gateway *g, const struct tunnel_grant *grant, const struct gatewa
 /* What came of a body that is no HELLO and no good RESPONSE. */
 static unsigned
 open_failed(struct gateway *g, int err, const char *agent, unsigned version,
-    const struct addr *peer)
+    const struct gateway_request *r)
 {
 	switch (err) {
 	case ERR_AUTH:
-		refuse(g, agent, peer);
+		refuse(g, agent, r);
 		return 403;
 	case ERR_FULL:
 		return 503;
 	case ERR_UNSUPPORTED:
-		refuse_version(g, version, peer);
+		refuse_version(g, version, r);
 		return 400;
 	default:
 		g->counters.gateway_malformed_opens++;
@@ -341,7 +347,6 @@ unsigned
 gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n)
 {
 	struct gateway *g = arg;
-	struct addr peer = gateway_http_peer(r);
 	uint8_t out[HANDSHAKE_BODY_MAX];
 	enum handshake_step step = HANDSHAKE_CHALLENGED;
 	struct tunnel_grant grant;
@@ -354,11 +359,11 @@ gateway_open(void *arg, struct gateway_request *r, uint8_t *body, size_t *n)
 	err = handshake_server_input(g->handshakes, clock_us(), body, *n, out, &out_len, &step,
 	    &grant);
 	if (err < 0)
-		status = open_failed(g, err, grant.agent, out[0], &peer);
+		status = open_failed(g, err, grant.agent, out[0], r);
 	else if (step == HANDSHAKE_GRANTED)
 		status = granted(g, &grant, r);
 	else if (step == HANDSHAKE_UNSEALED)
-		refuse_unsealed(g, grant.agent, &peer);
+		refuse_unsealed(g, grant.agent, r);
 	g->depth--;
 	crypto_wipe(&grant, sizeof(grant));
 	memcpy(body, out, out_len);

@@ -232,6 +232,7 @@ flow_accept(void *arg, struct gateway_request *r, const char *path, void **user)
 	}
 	LIST_INSERT_HEAD(&a->flows, f, link);
 	a->peer = gateway_http_peer(r);
+	a->forwarded = gateway_http_forwarded(r);
 	a->tls = gateway_http_tls(r);
 	a->via_proxy = gateway_http_via_proxy(r);
 	gateway_mark(a);

@@ -8,6 +8,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -384,6 +385,46 @@ struct addr
 gateway_http_peer(const struct gateway_request *r)
 {
 	return r->conn->peer;
+}
+
+struct addr
+gateway_http_last_address(const char *list)
+{
+	const char *comma = strrchr(list, ',');
+	const char *begin = comma == NULL ? list : comma + 1;
+	char text[ADDR_STR_MAX];
+	struct addr a;
+	size_t n;
+
+	begin += strspn(begin, " \t");
+	n = strcspn(begin, " \t");
+	memset(&a, 0, sizeof(a));
+	if (n >= sizeof(text) || begin[n + strspn(begin + n, " \t")] != '\0')
+		return a;
+	memcpy(text, begin, n);
+	text[n] = '\0';
+	if (addr_parse(text, 0, &a) < 0)
+		memset(&a, 0, sizeof(a));
+	return a;
+}
+
+/* A proxy may add a header of its own rather than lengthen the one that is there. */
+static enum MHD_Result
+on_header(void *last, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	if (strcasecmp(name, "X-Forwarded-For") == 0 && value != NULL)
+		*(const char **)last = value;
+	return MHD_YES;
+}
+
+struct addr
+gateway_http_forwarded(const struct gateway_request *r)
+{
+	const char *last = "";
+
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, on_header, &last);
+	return gateway_http_last_address(last);
 }
 
 bool

@@ -74,8 +74,8 @@ struct gateway_agent {
 	uint64_t sessions_n;
 	unsigned rivals_n; /* new instances in a row, each soon after the one before */
 	uint64_t instance_us;
-	struct addr peer;
-	bool tls, via_proxy; /* of its last connection */
+	struct addr peer, forwarded; /* the latter as a proxy says; may be not set */
+	bool tls, via_proxy;         /* of its last connection */
 	const char *last_error;
 	uint64_t last_error_wall_s;
 };
@@ -92,11 +92,14 @@ struct gateway_counters {
 	struct tunnel_stats tally;
 };
 
+#define GATEWAY_WHO_MAX (ADDR_STR_MAX + ADDR_HOST_MAX + 8)
+
 /* Who failed to prove itself: one slot for many hosts, so that strangers cannot fill anything. */
 struct gateway_source {
 	struct addr addr;
 	uint64_t failures, last_us;
 	struct log_limit limit;
+	char who[GATEWAY_WHO_MAX]; /* the last one */
 };
 
 struct gateway {

@@ -7,6 +7,7 @@ import time
 
 from lab.agents import Hrac, Hras
 from lab.certificates import Authority, serial, shown_serial
+from lab.front import BEHIND, Interceptor, haproxy, nginx
 from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.wait import expect, wait_for
 from lab.world import HRAS
@@ -89,3 +90,90 @@ def test_agents_need_a_certificate_of_their_own(lab):
     pair.hras.options["tunnel"]["listen"].append(f"http:{HRAS}:80")
     status, said = pair.hras.check()
     expect(status == 1 and "client_ca" in said, f"-t knows that http is no lock: {said}")
+
+
+# -- Reverse proxies --
+
+_BEHIND = {"tunnel": {"listen": [f"http:{BEHIND}"]}}
+
+
+def _in_call(pair, alice, bob, seconds=3.0):
+    """What the two hear of each other in a call that goes well, and the round trip meanwhile."""
+    connect(alice, bob)
+    both_hear(alice, bob)
+    both_hear(alice, bob, seconds)
+    rtt_ms = pair.hrac.status()["tunnels"][0]["rtt_ms"]
+    hang_up(alice, bob)
+    all_quiet(pair)
+    return rtt_ms
+
+
+def _shows_whose_connection_it_is(pair):
+    tunnel = pair.hras.status()["tunnels"][0]
+    expect(tunnel["peer"].startswith("127.0.0.1:"), f"the proxy's own connection: {tunnel}")
+    expect(tunnel["forwarded_for"] == pair.office.wan_address, f"and whose it is: {tunnel}")
+    pair.hras.process.wait_output(
+        rf"office.* from 127.0.0.1:[0-9]+ for {pair.office.wan_address}: session")
+
+
+def test_behind_haproxy(lab):
+    authority = Authority(lab)
+    haproxy(lab, authority)
+    pair = Pair(lab, _BEHIND, {"tunnel": {"url": f"https://{HRAS}/", "ca": authority.ca}})
+    rtt_ms = _in_call(pair, pair.inside(), pair.outside(answer="auto"))
+    print(f"round trip by haproxy: {rtt_ms:.1f} ms")
+    expect(rtt_ms < 40, f"nothing is held back: {rtt_ms:.1f} ms")
+    _shows_whose_connection_it_is(pair)
+
+
+def test_haproxy_without_http_no_delay_holds_voice_back(lab):
+    """Why the example has it."""
+    authority = Authority(lab)
+    haproxy(lab, authority, {"	option http-no-delay": "	no option http-no-delay"})
+    pair = Pair(lab, _BEHIND, {"tunnel": {"url": f"https://{HRAS}/", "ca": authority.ca}})
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    wait_for("some seconds of voice",
+             lambda: pair.hras.calls()[0]["streams"][0]["from_inside"]["packets"] > 150)
+    rtt_ms = pair.hrac.status()["tunnels"][0]["rtt_ms"]
+    print(f"round trip by haproxy without http-no-delay: {rtt_ms:.1f} ms")
+    expect(rtt_ms > 40, f"it would do without: {rtt_ms:.1f} ms")
+    hang_up(alice, bob)
+
+
+def test_behind_nginx(lab):
+    authority = Authority(lab)
+    nginx(lab, authority)
+    pair = Pair(lab, _BEHIND, {"tunnel": {"url": f"https://{HRAS}/", "ca": authority.ca}})
+    rtt_ms = _in_call(pair, pair.inside(), pair.outside(answer="auto"))
+    print(f"round trip by nginx: {rtt_ms:.1f} ms")
+    expect(rtt_ms < 40, f"nothing is held back: {rtt_ms:.1f} ms")
+    _shows_whose_connection_it_is(pair)
+
+
+# -- Interception --
+
+def _intercepted(lab, streaming):
+    office = lab.office(behind_proxy=True)
+    authority = Authority(lab)
+    proxy = Interceptor(office.proxy, authority, streaming)
+    hras, hrac = _https(authority)
+    hrac["tunnel"].update(proxy=proxy.url, ca=proxy.ca)
+    return office, hras, hrac
+
+
+def test_an_interceptor_that_is_not_trusted_is_named(lab):
+    office, hras, hrac = _intercepted(lab, streaming=True)
+    hrac["tunnel"]["ca"] = Authority(lab, "another").ca
+    Hras(lab, hras).start()
+    client = Hrac(office, hrac).start()
+    client.process.wait_output(
+        r"certificate of HRAS is not trusted: it is signed by .*mitmproxy.* \(TLS is intercepted")
+    expect(client.status()["tunnels"][0]["state"] != "up", "no tunnel")
+
+
+def test_tls_is_intercepted_and_streams(lab):
+    office, hras, hrac = _intercepted(lab, streaming=True)
+    pair = Pair(lab, hras, hrac, office)
+    rtt_ms = _in_call(pair, pair.inside(), pair.outside(answer="auto"))
+    print(f"round trip by mitmproxy: {rtt_ms:.1f} ms")
