@@ -92,8 +92,8 @@ get_v6(struct wire_read *r, bool scoped, struct addr *out)
 		addr_from_sockaddr((const struct sockaddr *)&in6, out);
 }
 
-static struct addr
-get_addr(struct wire_read *r)
+struct addr
+control_get_addr(struct wire_read *r)
 {
 	struct addr a = { 0 };
 	uint8_t family = wire_get_u8(r);
@@ -120,7 +120,7 @@ get_addr(struct wire_read *r)
 static struct addr
 get_set_addr(struct wire_read *r)
 {
-	struct addr a = get_addr(r);
+	struct addr a = control_get_addr(r);
 
 	if (!addr_is_set(&a))
 		r->bad = true;
@@ -186,9 +186,9 @@ get_leg(struct wire_read *r, struct control_leg *l)
 	l->stream = wire_get_u8(r);
 	l->kind = wire_get_u8(r);
 	l->port = wire_get_u16(r);
-	l->rtp = get_addr(r);
-	l->rtcp = get_addr(r);
-	l->far = get_addr(r);
+	l->rtp = control_get_addr(r);
+	l->rtcp = control_get_addr(r);
+	l->far = control_get_addr(r);
 	flags = wire_get_u8(r);
 	l->mux = flags & LEG_MUX;
 	l->latch = flags & LEG_LATCH;
@@ -237,7 +237,7 @@ get_payload(struct wire_read *r, struct control *c)
 	case CONTROL_SIP_FAILED:
 		c->u.sip_failed.tag = wire_get_varint(r);
 		c->u.sip_failed.conn = wire_get_varint(r);
-		c->u.sip_failed.peer = get_addr(r);
+		c->u.sip_failed.peer = control_get_addr(r);
 		c->u.sip_failed.err = get_err(r);
 		break;
 	case CONTROL_SIP_CLOSED:
@@ -275,6 +275,11 @@ get_payload(struct wire_read *r, struct control *c)
 	case CONTROL_BANDWIDTH:
 		c->u.bandwidth.max_kbit = (uint32_t)get_uint(r, UINT32_MAX);
 		break;
+	case CONTROL_DATAGRAMS:
+		c->u.datagrams.address = get_set_addr(r);
+		if (addr_port(&c->u.datagrams.address) == 0)
+			r->bad = true;
+		break;
 	}
 }
 
@@ -284,7 +289,7 @@ control_decode(uint8_t type, const uint8_t *in, size_t n, struct control *out)
 	struct wire_read r = wire_reader(in, n);
 	struct control c = { .type = (enum control_type)type };
 
-	if (type < CONTROL_AGENT || type > CONTROL_BANDWIDTH)
+	if (type < CONTROL_AGENT || type > CONTROL_DATAGRAMS)
 		return ERR_UNSUPPORTED;
 	if (n > CONTROL_MAX)
 		return ERR_MALFORMED;
@@ -319,8 +324,8 @@ put_name(struct wire_write *w, struct control_bytes b)
 	put_string(w, b);
 }
 
-static void
-put_addr(struct wire_write *w, const struct addr *a)
+void
+control_put_addr(struct wire_write *w, const struct addr *a)
 {
 	uint32_t scope;
 
@@ -354,9 +359,9 @@ put_agent(struct wire_write *w, const struct control_agent *a)
 	wire_put_varint(w, a->sip_n);
 	for (size_t i = 0; i < a->sip_n && i < CONTROL_LISTEN_MAX; i++) {
 		wire_put_varint(w, a->sip[i].proto);
-		put_addr(w, &a->sip[i].addr);
+		control_put_addr(w, &a->sip[i].addr);
 	}
-	put_addr(w, &a->media);
+	control_put_addr(w, &a->media);
 	wire_put_u16(w, a->port_min);
 	wire_put_u16(w, a->port_max);
 	put_string(w, a->busy);
@@ -368,7 +373,7 @@ put_sip(struct wire_write *w, const struct control_sip *s)
 	wire_put_varint(w, s->proto);
 	wire_put_varint(w, s->listener);
 	wire_put_varint(w, s->conn);
-	put_addr(w, &s->peer);
+	control_put_addr(w, &s->peer);
 	wire_put_varint(w, s->tag);
 	put_bytes(w, s->message);
 }
@@ -395,9 +400,9 @@ put_leg(struct wire_write *w, const struct control_leg *l)
 	wire_put_u8(w, l->stream);
 	wire_put_u8(w, l->kind);
 	wire_put_u16(w, l->port);
-	put_addr(w, &l->rtp);
-	put_addr(w, &l->rtcp);
-	put_addr(w, &l->far);
+	control_put_addr(w, &l->rtp);
+	control_put_addr(w, &l->rtcp);
+	control_put_addr(w, &l->far);
 	wire_put_u8(w,
 	    (uint8_t)((l->mux ? LEG_MUX : 0) | (l->latch ? LEG_LATCH : 0) |
 		(l->is_rtp ? LEG_RTP : 0)));
@@ -437,7 +442,7 @@ put_payload(struct wire_write *w, const struct control *c)
 	case CONTROL_SIP_FAILED:
 		wire_put_varint(w, c->u.sip_failed.tag);
 		wire_put_varint(w, c->u.sip_failed.conn);
-		put_addr(w, &c->u.sip_failed.peer);
+		control_put_addr(w, &c->u.sip_failed.peer);
 		put_err(w, c->u.sip_failed.err);
 		break;
 	case CONTROL_SIP_CLOSED:
@@ -467,13 +472,16 @@ put_payload(struct wire_write *w, const struct control *c)
 	case CONTROL_LEG_SOURCE:
 		wire_put_varint(w, c->u.leg_source.leg);
 		wire_put_u8(w, c->u.leg_source.rtcp);
-		put_addr(w, &c->u.leg_source.source);
+		control_put_addr(w, &c->u.leg_source.source);
 		break;
 	case CONTROL_HEARD:
 		put_heard_legs(w, &c->u.heard);
 		break;
 	case CONTROL_BANDWIDTH:
 		wire_put_varint(w, c->u.bandwidth.max_kbit);
+		break;
+	case CONTROL_DATAGRAMS:
+		control_put_addr(w, &c->u.datagrams.address);
 		break;
 	}
 }

@@ -33,6 +33,7 @@ enum control_type {
 	CONTROL_LEG_SOURCE, /* up: the phone's real media address differs from what was taught */
 	CONTROL_HEARD,      /* both: how legs' voice arrives where it is heard */
 	CONTROL_BANDWIDTH,  /* both: what the sender's administrator allows the tunnel */
+	CONTROL_DATAGRAMS,  /* down: where HRAS takes datagrams */
 };
 
 #define CONTROL_MAX 65900 /* longest payload (one SIP message and its flow) */
@@ -134,6 +135,10 @@ struct control_bandwidth { /* a session begins with 0 on both sides; the smaller
 	uint32_t max_kbit; /* of IP traffic, each way; 0 = no cap */
 };
 
+struct control_datagrams {
+	struct addr address; /* with its port; may be one that only HRAS's own network knows */
+};
+
 #define CONTROL_HEARD_MAX 16 /* legs in one message */
 
 /* Up: what the leg's phone hears. Down: what is heard of the leg's phone by the other one. */
@@ -162,8 +167,15 @@ struct control {
 		struct control_leg_source leg_source;
 		struct control_heard heard;
 		struct control_bandwidth bandwidth;
+		struct control_datagrams datagrams;
 	} u;
 };
+
+/* An address of docs/PROTOCOL.md, "Control"; r->bad, w->bad when it is none or has no room. */
+struct wire_read;
+struct wire_write;
+struct addr control_get_addr(struct wire_read *r);
+void control_put_addr(struct wire_write *w, const struct addr *a);
 
 /* ERR_MALFORMED; ERR_UNSUPPORTED for an unknown type (a newer peer: ignore it, counted). */
 int control_decode(uint8_t type, const uint8_t *in, size_t n, struct control *out);

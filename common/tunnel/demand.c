@@ -22,6 +22,8 @@
 #define SHRINK_STEP_US CLOCK_S
 #define BEHIND_SHARE 0.1 /* of the batches of voice */
 #define BLIND 4          /* streams, while nothing is known of the flow */
+#define SPARE 4          /* while voice goes by datagrams: to fall back on */
+#define SPARE_THIN 2
 
 /* While all streams stall: a fresh one so often, at first and after a while. */
 #define BLACK_US (100 * CLOCK_MS) /* beyond a round trip */
@@ -161,7 +163,10 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 	bool polls = poll_on(t, t->writes);
 	unsigned n =
 	    polls ? sched_polls(&flow, poll_max(t)) : sched_streams(&flow, t->cfg.connections_max);
+	unsigned spare = flow.thin ? SPARE_THIN : SPARE;
 
+	if (datapath_alone(t, now_us) && n > spare)
+		n = spare;
 	if (d->wanted == 0) {
 		d->wanted = BLIND;
 		d->shrink_us = CLOCK_NEVER;
@@ -447,5 +452,6 @@ tunnel_kick(struct tunnel *t, uint64_t now_us)
 		t->demand[dir] = (struct tunnel_demand){ .next_open_us = now_us };
 	}
 	t->kicked_us = now_us;
+	datapath_kick(t, now_us);
 	t->changed = true;
 }

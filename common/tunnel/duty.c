@@ -60,6 +60,7 @@ duty_busy_changed(struct tunnel *t, uint64_t now_us)
 	t->ack_us = now_us;
 	if (was == is)
 		return;
+	datapath_busy(t, now_us);
 	if (is) {
 		/* What was learnt of the line in another call may be of another line. */
 		guard_init(&t->guard, t->srtt_us, now_us);
@@ -101,6 +102,8 @@ beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
 	if (!s->writes || !stream_usable(s))
 		return CLOCK_NEVER;
+	if (t->rests[s->dir])
+		return s->u.w.written_us + duty_heartbeat_us(t) * CROWD_MAX;
 	if (duty_busy(t) && s->u.w.written_us < t->voice_us)
 		return s->u.w.written_us + duty_heartbeat_us(t) * crowd(t, s->dir);
 	return s->u.w.written_us + duty_heartbeat_us(t);
@@ -133,6 +136,8 @@ duty_dead(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us
 	if (since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
 		return false;
 	since = later(since, t->busy_since_us);
+	if (!s->writes)
+		since = later(since, t->rested_us[s->dir]);
 	return now_us > since + (s->writes ? SCHED_DEAD_US : beat + beat / 2 + 2 * t->srtt_us);
 }
 
@@ -154,6 +159,10 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 	all_since = later(all_since, t->busy_since_us);
 	if (s->writes)
 		return later(since + SCHED_DEAD_US, t->judge_us);
+	if (t->rests[s->dir])
+		return CLOCK_NEVER;
+	since = later(since, t->rested_us[s->dir]);
+	all_since = later(all_since, t->rested_us[s->dir]);
 	/* One may be unlucky; when none of them says a word there is little doubt. */
 	since = earlier(since + SUSPECT_BEATS * crowd(t, s->dir) * beat,
 	    all_since + beat + beat / 2 + 2 * t->srtt_us);
@@ -187,6 +196,17 @@ stream_duty(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 		s->due = true;
 	if (beat_us(t, s) <= now_us)
 		output_ping(t, s, now_us);
+}
+
+/* What was to be heard on streams that rested counts from when they did so last. */
+static void
+follow_rest(struct tunnel *t, uint64_t now_us)
+{
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		t->rests[dir] = duty_busy(t) && datapath_carries(t, dir, now_us);
+		if (t->rests[dir])
+			t->rested_us[dir] = now_us;
+	}
 }
 
 /* -- Of the session -- */
@@ -293,6 +313,7 @@ duty_run(struct tunnel *t, uint64_t now_us)
 	/* Not twice in a row: a duty that stays undone must not put off the dead-man for ever. */
 	if (after(t->slow_us, STANDSTILL_US) < now_us && t->judge_us + t->cfg.dead_us < now_us)
 		t->judge_us = now_us + CATCH_UP_US;
+	follow_rest(t, now_us);
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			stream_duty(t, t->streams[dir][i], now_us);

@@ -13,7 +13,8 @@
 #define GATHER_POLL_US (10 * CLOCK_MS) /* each request costs a few hundred bytes more */
 #define ALONE_FRAMES_PER_S 60          /* one call: there is nothing to wait for */
 #define WAITED_US (15 * CLOCK_MS)      /* longer than that it was not for company */
-#define WIRE_EXTRA 70 /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
+#define WIRE_EXTRA 70    /* bytes of IP, TCP and HTTP around a batch, and a half acknowledgement */
+#define WIRE_DATAGRAM 28 /* bytes of IP and UDP around a datagram */
 #define RATE_US (250 * CLOCK_MS)
 #define RATE_MIN_US (50 * CLOCK_MS)
 #define RATE_OLD_US (2 * CLOCK_S)
@@ -42,7 +43,8 @@ mean_rate(double old, unsigned n, uint64_t span_us)
 static uint64_t
 wire_bytes(const struct tunnel *t)
 {
-	return t->stats.bytes_sent + t->stats.batches_sent * WIRE_EXTRA;
+	return t->stats.bytes_sent + t->stats.batches_sent * WIRE_EXTRA -
+	    t->stats.datagrams_sent * (WIRE_EXTRA - WIRE_DATAGRAM);
 }
 
 /* A frame after a long pause: what was known of the flow is of another one. */
@@ -104,7 +106,7 @@ close_gathering(struct tunnel *t)
 static struct batch *
 gather(struct tunnel *t, size_t len, uint64_t now_us)
 {
-	if (t->gathering != NULL && t->gathering->len + len > FRAME_BODY_FILL)
+	if (t->gathering != NULL && t->gathering->len + len > datapath_fill(t, now_us))
 		close_gathering(t);
 	if (t->gathering == NULL)
 		t->gathering = batch_new(t, BATCH_MEDIA, now_us);
@@ -119,7 +121,7 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 
 	if (n > TUNNEL_MEDIA_MAX)
 		return ERR_TOO_BIG;
-	if (!t->writable && !poll_starves(t, now_us)) {
+	if (!t->writable && !poll_starves(t, now_us) && !datapath_used(t)) {
 		t->stats.media_down_dropped++;
 		return ERR_DOWN;
 	}
@@ -134,7 +136,7 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 		rate_begin(t, now_us);
 	t->rate.frames_n++;
 	/* Another like this one will not fit: nothing to wait for. */
-	if (b->len + len > FRAME_BODY_FILL)
+	if (b->len + len > datapath_fill(t, now_us))
 		close_gathering(t);
 	return 0;
 }
@@ -160,12 +162,19 @@ burst_us(const struct tunnel *t)
 	return first->made_us + GATHER_POLL_US;
 }
 
+/* Voice waits for requests, unless datagrams take it. */
+static bool
+polled(const struct tunnel *t)
+{
+	return poll_on(t, t->writes) && !datapath_used(t);
+}
+
 static uint64_t
 gathered_us(const struct tunnel *t)
 {
 	bool thin = output_thin(t);
 
-	if (poll_on(t, t->writes))
+	if (polled(t))
 		return burst_us(t);
 	if (t->gathering == NULL)
 		return CLOCK_NEVER;
@@ -181,9 +190,12 @@ uint64_t
 output_due_us(const struct tunnel *t)
 {
 	uint64_t due = gathered_us(t), again_us = redundancy_due_us(t);
+	uint64_t beside_us = datapath_due_us(t);
 
 	if (again_us < due)
 		due = again_us;
+	if (beside_us < due)
+		due = beside_us;
 	if (!t->ack_queued && t->writable && t->ack_us < due)
 		due = t->ack_us;
 	return due;
@@ -251,7 +263,7 @@ static size_t
 in_flight(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t patience_us = sched_patience_us(output_srtt_us(t));
-	size_t n = 0;
+	size_t n = datapath_in_flight(t);
 
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
@@ -317,24 +329,68 @@ note_wait(struct tunnel *t, const struct batch *b, uint64_t now_us)
 }
 
 static void
+give_stream(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint64_t now_us)
+{
+	if (s->bounded)
+		note_wait(t, b, now_us);
+	else
+		t->rate.behind_n += s->u.w.path.outstanding > 0;
+	batch_give(t, s, b, now_us);
+}
+
+/*
+ * A numbered batch leaves, by a datagram, by a stream (which may be NULL), or by both; fresh: for the
+ * first time.
+ */
+static void
+leave(struct tunnel *t, struct batch *b, struct tunnel_stream *s, enum datapath_route route,
+    bool fresh, uint64_t now_us)
+{
+	bool gone = route != DATAPATH_STREAM && datapath_give(t, b, now_us);
+
+	/* Grown too long for a datagram. */
+	if (!gone && s == NULL)
+		s = output_choose(t, 0, now_us);
+	if (gone && s != NULL) {
+		b->again = true;
+		t->stats.media_doubled += b->media_n;
+		t->rate.batches_n++;
+	}
+	if (s != NULL)
+		give_stream(t, s, b, now_us);
+	if (fresh)
+		redundancy_given(t, b, now_us);
+	if (s == NULL && gone)
+		batch_free(t, b);
+	else if (s == NULL)
+		drop(t, b, &t->stats.media_down_dropped);
+}
+
+static void
 hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 {
-	struct tunnel_stream *s;
+	enum datapath_route route = datapath_route(t, now_us);
+	struct tunnel_stream *s = NULL;
 	bool fresh; /* not saved from a stream that is gone */
 
 	/* What is offered counts: else what was dropped would take its room along. */
 	t->rate.batches_n++;
-	if (now_us - t->voice_us > VOICE_PAUSE_US)
-		t->voice_since_us = now_us;
-	t->voice_us = now_us;
+	if (b->len > DATAPATH_FILL)
+		route = DATAPATH_STREAM;
+	if (route != DATAPATH_DATAGRAM) {
+		if (now_us - t->voice_us > VOICE_PAUSE_US)
+			t->voice_since_us = now_us;
+		t->voice_us = now_us;
+	}
 	if (!b->numbered &&
 	    (!guard_admit(&t->guard, *flying, rate_now(t, now_us), now_us) ||
 		!affordable(t, b, now_us))) {
 		drop(t, b, &t->stats.media_congested_dropped);
 		return;
 	}
-	s = choose(t, 0, output_thin(t) && output_level(t, now_us) == 0, now_us);
-	if (s == NULL) {
+	if (route != DATAPATH_DATAGRAM)
+		s = choose(t, 0, output_thin(t) && output_level(t, now_us) == 0, now_us);
+	if (s == NULL && route == DATAPATH_STREAM) {
 		drop(t, b, &t->stats.media_down_dropped);
 		return;
 	}
@@ -343,19 +399,13 @@ hand_over(struct tunnel *t, struct batch *b, size_t *flying, uint64_t now_us)
 	if (fresh)
 		redundancy_fill(t, b, now_us);
 	++*flying;
-	if (s->bounded)
-		note_wait(t, b, now_us);
-	else
-		t->rate.behind_n += s->u.w.path.outstanding > 0;
-	batch_give(t, s, b, now_us);
-	if (fresh)
-		redundancy_given(t, b, now_us);
+	leave(t, b, s, route, fresh, now_us);
 }
 
 static void
 flush_media(struct tunnel *t, uint64_t now_us)
 {
-	bool polls = poll_on(t, t->writes), leaves = gathered_us(t) <= now_us;
+	bool polls = polled(t), leaves = gathered_us(t) <= now_us;
 	size_t flying;
 	struct batch *b;
 
@@ -468,6 +518,7 @@ output_flush(struct tunnel *t, uint64_t now_us)
 	flush_reliable(t, now_us);
 	flush_media(t, now_us);
 	redundancy_run(t, now_us);
+	datapath_run(t, now_us);
 	flush_acks(t, now_us);
 	wake(t);
 	poll_sweep(t, now_us);

@@ -14,7 +14,8 @@ enum {
 	FLAG_MEDIA = 1 << 2,
 	FLAG_BUSY = 1 << 3,
 	FLAG_REPORT = 1 << 4,
-	FLAGS = FLAG_ACKS | FLAG_RELIABLE | FLAG_MEDIA | FLAG_BUSY | FLAG_REPORT,
+	FLAG_DATAGRAMS = 1 << 5,
+	FLAGS = FLAG_ACKS | FLAG_RELIABLE | FLAG_MEDIA | FLAG_BUSY | FLAG_REPORT | FLAG_DATAGRAMS,
 };
 
 #define REPORT_RESERVED 0x80
@@ -45,7 +46,7 @@ flags_of(const struct frame_header *h)
 {
 	return (uint8_t)((h->acks_n != 0 ? FLAG_ACKS : 0) | (h->has_reliable ? FLAG_RELIABLE : 0) |
 	    (h->has_media ? FLAG_MEDIA : 0) | (h->busy ? FLAG_BUSY : 0) |
-	    (h->report != 0 ? FLAG_REPORT : 0));
+	    (h->report != 0 ? FLAG_REPORT : 0) | (h->has_datagrams ? FLAG_DATAGRAMS : 0));
 }
 
 static void
@@ -75,6 +76,10 @@ frame_header_put(const struct frame_header *h, size_t body_len, uint8_t out[FRAM
 		put_u24(&w, h->media_base);
 	if (h->report != 0)
 		wire_put_u8(&w, h->report);
+	if (h->has_datagrams) {
+		wire_put_varint(&w, h->through);
+		wire_put_varint(&w, h->missing);
+	}
 	/* The length is known only now. */
 	body_len += w.used - LENGTH_LEN;
 	out[0] = (uint8_t)(body_len >> 8);
@@ -108,6 +113,15 @@ get_u24(struct wire_read *r)
 	return high << 16 | wire_get_u16(r);
 }
 
+static void
+get_datagrams(struct wire_read *r, struct frame_header *h)
+{
+	h->through = wire_get_varint(r);
+	h->missing = wire_get_varint(r);
+	if (h->missing > h->through)
+		r->bad = true;
+}
+
 static int
 header_get(struct wire_read *r, struct frame_header *h)
 {
@@ -126,6 +140,9 @@ header_get(struct wire_read *r, struct frame_header *h)
 	h->report = 0;
 	if (flags & FLAG_REPORT)
 		h->report = wire_get_u8(r);
+	h->has_datagrams = flags & FLAG_DATAGRAMS;
+	if (h->has_datagrams)
+		get_datagrams(r, h);
 	if ((h->report & REPORT_RESERVED) != 0)
 		return ERR_MALFORMED;
 	return r->bad || (flags & ~FLAGS) != 0 ? ERR_MALFORMED : 0;
@@ -153,6 +170,13 @@ frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header, struct
 	*body = r;
 	*batch_len = LENGTH_LEN + len;
 	return 0;
+}
+
+int
+frame_datagram_get(const uint8_t *in, size_t n, struct frame_header *header, struct wire_read *body)
+{
+	*body = wire_reader(in, n);
+	return header_get(body, header);
 }
 
 static void
@@ -251,6 +275,10 @@ get_payload(struct wire_read *r, struct frame *f)
 		break;
 	case FRAME_REPEAT:
 		get_repeat(r, f);
+		break;
+	case FRAME_PROBE:
+	case FRAME_ANSWER:
+		get_rest(r, f);
 		break;
 	default:
 		return ERR_MALFORMED;
@@ -365,6 +393,10 @@ put_payload(struct wire_write *w, const struct frame *f)
 		/* fall through */
 	case FRAME_MEDIA:
 		wire_put_varint(w, f->channel);
+		wire_put_bytes(w, f->data, f->data_len);
+		break;
+	case FRAME_PROBE:
+	case FRAME_ANSWER:
 		wire_put_bytes(w, f->data, f->data_len);
 		break;
 	case FRAME_END:

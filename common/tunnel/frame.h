@@ -47,6 +47,9 @@ struct frame_header {
 	uint8_t report; /* how the sender hears its peer, see PROTOCOL.md; 0 = nothing to tell */
 	size_t acks_n;
 	struct frame_ack acks[FRAME_ACKS_MAX];
+	bool has_datagrams; /* the two below count; not together with acks */
+	uint64_t through;   /* the highest number of a datagram that came */
+	uint64_t missing;   /* how many of those up to it have not come; <= through */
 };
 
 /* Writes a batch's header for body_len bytes of frames; returns its length. */
@@ -60,6 +63,10 @@ size_t frame_header_put(const struct frame_header *h, size_t body_len,
 int frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header,
     struct wire_read *body, size_t *batch_len);
 
+/* The same for the whole of n bytes: a batch without its length, as a datagram has it. ERR_MALFORMED. */
+int frame_datagram_get(const uint8_t *in, size_t n, struct frame_header *header,
+    struct wire_read *body);
+
 enum frame_type {
 	FRAME_MEDIA = 1,
 	FRAME_RELIABLE,
@@ -68,6 +75,8 @@ enum frame_type {
 	FRAME_END,
 	FRAME_PARITY,
 	FRAME_REPEAT,
+	FRAME_PROBE, /* of datagrams alone, like the next */
+	FRAME_ANSWER,
 	FRAME_EXTENSION = 0x40, /* from here on: unknown ones are passed over */
 };
 
@@ -89,14 +98,15 @@ struct frame_parity {
 /* A decoded frame; payloads are borrowed. */
 struct frame {
 	enum frame_type type;
-	uint32_t channel;    /* MEDIA, REPEAT */
-	uint8_t back;        /* REPEAT: how far below media_base its number is, 1..255 */
-	uint64_t number;     /* RELIABLE: of this fragment */
-	uint8_t bits;        /* RELIABLE: enum frame_bits */
-	uint8_t kind;        /* RELIABLE with FRAME_FIRST: the type that tunnel_send was given */
-	uint32_t stamp;      /* PING, PONG: the pinger's clock, us */
-	uint32_t srtt_us;    /* PING: what the sender knows of the round trip; 0 = nothing */
-	const uint8_t *data; /* MEDIA, REPEAT, RELIABLE */
+	uint32_t channel; /* MEDIA, REPEAT */
+	uint8_t back;     /* REPEAT: how far below media_base its number is, 1..255 */
+	uint64_t number;  /* RELIABLE: of this fragment */
+	uint8_t bits;     /* RELIABLE: enum frame_bits */
+	uint8_t kind;     /* RELIABLE with FRAME_FIRST: the type that tunnel_send was given */
+	uint32_t stamp;   /* PING, PONG: the pinger's clock, us */
+	uint32_t srtt_us; /* PING: what the sender knows of the round trip; 0 = nothing */
+	const uint8_t
+	    *data; /* MEDIA, REPEAT, RELIABLE, PROBE (to be passed over), ANSWER (an address) */
 	size_t data_len;
 	struct frame_parity parity; /* PARITY */
 };

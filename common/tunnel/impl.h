@@ -21,9 +21,9 @@
  * What the files of the tunnel share and nobody else sees: tunnel.c (life, sending, facts),
  * stream.c (life of the streams), flush.c (from the frames to batches and their streams),
  * redundancy.c (what is sent besides, against losses), output.c (from the batches to the bytes),
- * input.c (from the bytes to the handlers), duty.c (all that happens because time passes), demand.c
- * (how many streams are wanted, and which the client lets go), poll.c (what is different with streams
- * that end with their first burst).
+ * input.c (from the bytes to the handlers), datapath.c (voice in datagrams), duty.c (all that happens
+ * because time passes), demand.c (how many streams are wanted, and which the client lets go), poll.c
+ * (what is different with streams that end with their first burst).
  */
 
 #define STREAMS_MAX 320   /* a direction: 250 and some of their replacements */
@@ -224,8 +224,9 @@ struct tunnel {
 	} tops[TOPS_N];
 	struct meter *meter;
 	struct recover *recover;
-	uint64_t summed_us; /* when a sum came last; 0 = never */
-	uint8_t *seen;      /* a bit for each of the SEEN_N numbers below media_top */
+	uint64_t summed_us;        /* when a sum came last; 0 = never */
+	struct datapath *datapath; /* NULL: no datagrams */
+	uint8_t *seen;             /* a bit for each of the SEEN_N numbers below media_top */
 
 	/* What is to be told to the peer. */
 	uint64_t ack_us;    /* by then; CLOCK_NEVER = nothing */
@@ -238,7 +239,9 @@ struct tunnel {
 	enum tunnel_state state;
 	uint64_t alive_us[2]; /* a direction: when it last had a live stream */
 	uint64_t srtt_us, sampled_us, pinged_us;
-	uint64_t judge_us; /* no stream is called silent before: we stood still ourselves */
+	bool rests[2]; /* a direction: its voice goes by datagrams, its streams say little */
+	uint64_t rested_us[2]; /* when it last was so */
+	uint64_t judge_us;     /* no stream is called silent before: we stood still ourselves */
 	bool busy, peer_busy;
 	uint64_t busy_since_us; /* of either; CLOCK_NEVER = none is */
 	uint64_t linger_us;     /* client: all streams are kept until then */
@@ -270,6 +273,25 @@ size_t output_write(struct tunnel *t, struct tunnel_stream *s, struct batch *b, 
     uint64_t now_us);
 bool output_too_old(const struct tunnel *t, const struct batch *b, uint64_t now_us);
 void output_drop_waiting(struct tunnel *t, uint64_t now_us); /* of what no stream has yet */
+
+uint8_t output_report(const struct tunnel *t, uint64_t now_us); /* of a header */
+
+/* datapath.c */
+#define DATAPATH_FILL \
+	1175 /* of a batch that goes as a datagram; with its header DATAGRAM_BATCH_MAX */
+enum datapath_route { DATAPATH_STREAM, DATAPATH_DATAGRAM, DATAPATH_BOTH };
+enum datapath_route datapath_route(const struct tunnel *t, uint64_t now_us); /* of voice */
+bool datapath_used(const struct tunnel *t); /* voice goes by datagrams, be it by both */
+bool datapath_alone(const struct tunnel *t, uint64_t now_us);                 /* by datagrams */
+size_t datapath_fill(const struct tunnel *t, uint64_t now_us);                /* of new batches */
+bool datapath_give(struct tunnel *t, const struct batch *b, uint64_t now_us); /* false: too long */
+size_t datapath_in_flight(const struct tunnel *t);                            /* batches of voice */
+/* Voice of this direction goes by datagrams: its streams rest. */
+bool datapath_carries(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
+uint64_t datapath_due_us(const struct tunnel *t);
+void datapath_run(struct tunnel *t, uint64_t now_us);
+void datapath_busy(struct tunnel *t, uint64_t now_us); /* a call came, or none is left */
+void datapath_kick(struct tunnel *t, uint64_t now_us); /* another network */
 
 /* flush.c */
 void output_flush(struct tunnel *t, uint64_t now_us);
@@ -323,6 +345,12 @@ uint64_t redundancy_due_us(const struct tunnel *t);
 void redundancy_run(struct tunnel *t, uint64_t now_us);
 
 /* input.c */
+/* A frame with voice of a batch whose first media frame has the number `base`. ERR_MALFORMED. */
+int input_voice(struct tunnel *t, struct frame_header *h, uint32_t base, const struct frame *f,
+    uint64_t now_us);
+void input_voice_end(struct tunnel *t, uint32_t base, const struct frame_header *h,
+    const struct wire_read *whole, uint64_t now_us);
+void input_report(struct tunnel *t, uint8_t report, uint64_t now_us);
 unsigned input_heard_level(const struct tunnel *t, uint64_t now_us); /* of loss, as we hear it */
 bool input_heard_runs(const struct tunnel *t, uint64_t now_us);
 unsigned input_reported_level(const struct tunnel *t); /* of loss, as the peer hears it */

@@ -279,7 +279,33 @@ input_reported_level(const struct tunnel *t)
 	return level < LEVEL_MAX ? level : LEVEL_MAX;
 }
 
+void
+input_report(struct tunnel *t, uint8_t report, uint64_t now_us)
+{
+	t->report = report;
+	if (input_reported_level(t) > 0)
+		t->lossy_us = now_us;
+}
+
 /* -- Batches -- */
+
+int
+input_voice(struct tunnel *t, struct frame_header *h, uint32_t base, const struct frame *f,
+    uint64_t now_us)
+{
+	switch (f->type) {
+	case FRAME_MEDIA:
+		return on_media(t, h, f, now_us);
+	case FRAME_PARITY:
+		t->summed_us = now_us;
+		recover_parity(t->recover, &f->parity);
+		return 0;
+	case FRAME_REPEAT:
+		return on_repeat(t, h, base, f, now_us);
+	default:
+		return ERR_MALFORMED;
+	}
+}
 
 static int
 on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, uint32_t base,
@@ -287,7 +313,9 @@ on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, uint
 {
 	switch (f->type) {
 	case FRAME_MEDIA:
-		return on_media(t, h, f, now_us);
+	case FRAME_PARITY:
+	case FRAME_REPEAT:
+		return input_voice(t, h, base, f, now_us);
 	case FRAME_RELIABLE:
 		return on_reliable(t, f, now_us);
 	case FRAME_PING:
@@ -302,12 +330,8 @@ on_frame(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, uint
 		s->phase = STREAM_ENDED;
 		t->changed = true;
 		return 0;
-	case FRAME_PARITY:
-		t->summed_us = now_us;
-		recover_parity(t->recover, &f->parity);
-		return 0;
-	case FRAME_REPEAT:
-		return on_repeat(t, h, base, f, now_us);
+	case FRAME_PROBE:
+	case FRAME_ANSWER:
 	case FRAME_EXTENSION:
 		break;
 	}
@@ -321,9 +345,7 @@ on_header(struct tunnel *t, const struct frame_header *h, uint64_t now_us)
 		t->peer_busy = h->busy;
 		duty_busy_changed(t, now_us);
 	}
-	t->report = h->report;
-	if (input_reported_level(t) > 0)
-		t->lossy_us = now_us;
+	input_report(t, h->report, now_us);
 	for (size_t i = 0; i < h->acks_n; i++) {
 		struct tunnel_stream *s = stream_find(t, t->writes, h->acks[i].serial);
 
@@ -370,6 +392,15 @@ on_voice(struct tunnel *t, uint32_t base, size_t media_n, const struct wire_read
 	recover_batch(t->recover, base, media_n, body->p, body->left);
 }
 
+void
+input_voice_end(struct tunnel *t, uint32_t base, const struct frame_header *h,
+    const struct wire_read *whole, uint64_t now_us)
+{
+	if (h->media_base != base)
+		on_voice(t, base, (h->media_base - base) & FRAME_MEDIA_MASK, whole, now_us);
+	rebuild(t, now_us);
+}
+
 static int
 on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, struct wire_read *body,
     uint64_t now_us)
@@ -393,9 +424,7 @@ on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, stru
 		owe_ack(t, now_us);
 	if (err != ERR_NOT_FOUND)
 		return err;
-	if (h->media_base != base)
-		on_voice(t, base, (h->media_base - base) & FRAME_MEDIA_MASK, &whole, now_us);
-	rebuild(t, now_us);
+	input_voice_end(t, base, h, &whole, now_us);
 	return 0;
 }
 

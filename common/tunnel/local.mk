@@ -4,6 +4,8 @@ libtunnel_a_SOURCES = \
 	common/tunnel/cipher.c common/tunnel/cipher.h \
 	common/tunnel/control.c common/tunnel/control.h \
 	common/tunnel/crypto.c common/tunnel/crypto.h \
+	common/tunnel/datagram.c common/tunnel/datagram.h \
+	common/tunnel/datapath.c \
 	common/tunnel/demand.c \
 	common/tunnel/duty.c \
 	common/tunnel/flush.c \
@@ -24,4 +26,5 @@ libtunnel_a_SOURCES = \
 	common/tunnel/sched.c common/tunnel/sched.h \
 	common/tunnel/stream.c \
 	common/tunnel/tally.h \
+	common/tunnel/trust.c common/tunnel/trust.h \
 	common/tunnel/tunnel.c common/tunnel/tunnel.h

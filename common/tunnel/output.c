@@ -281,8 +281,8 @@ collect_acks(struct tunnel *t, struct frame_header *h)
 		collect(t, h, true);
 }
 
-static uint8_t
-report(const struct tunnel *t, uint64_t now_us)
+uint8_t
+output_report(const struct tunnel *t, uint64_t now_us)
 {
 	unsigned r = input_heard_level(t, now_us);
 
@@ -296,7 +296,7 @@ report(const struct tunnel *t, uint64_t now_us)
 static void
 fill_header(struct tunnel *t, const struct batch *b, struct frame_header *h, uint64_t now_us)
 {
-	*h = (struct frame_header){ .busy = t->busy, .report = report(t, now_us) };
+	*h = (struct frame_header){ .busy = t->busy, .report = output_report(t, now_us) };
 	collect_acks(t, h);
 	h->has_reliable = t->reliable_news;
 	h->reliable_next = t->rx.next;

@@ -41,17 +41,19 @@ enum tunnel_redundancy
 redundancy_now(const struct tunnel *t, uint64_t now_us)
 {
 	unsigned level = output_level(t, now_us);
+	/* Datagrams are not acknowledged one by one, and not worth staying with when misses come in runs. */
+	bool acknowledged = !datapath_alone(t, now_us);
 
 	/* What is repeated in time is not missed: the level alone would let go of it each time. */
 	if (level == 0 &&
 	    (t->lossy_us == 0 || now_us - t->lossy_us > RESEND_KEEP_US ||
-		resend_us(t) >= RESEND_MAX_US))
+		resend_us(t) >= RESEND_MAX_US || !acknowledged))
 		return TUNNEL_REDUNDANCY_NONE;
 	if (!guard_spare(&t->guard, now_us) || capped(t) || poll_starved(t, now_us))
 		return TUNNEL_REDUNDANCY_NONE;
-	if (resend_us(t) < RESEND_MAX_US)
+	if (acknowledged && resend_us(t) < RESEND_MAX_US)
 		return TUNNEL_REDUNDANCY_RESEND;
-	if (t->report & REPORT_RUNS)
+	if (acknowledged && (t->report & REPORT_RUNS))
 		return TUNNEL_REDUNDANCY_DISTANT;
 	if (output_thin(t))
 		return level == 1 ? TUNNEL_REDUNDANCY_REPEAT_1 : TUNNEL_REDUNDANCY_REPEAT_2;
@@ -74,7 +76,7 @@ remember(struct tunnel *t, const struct batch *b)
 }
 
 static void
-repeat(struct tunnel *t, struct batch *b, const struct recent *r)
+repeat(struct tunnel *t, struct batch *b, const struct recent *r, size_t max)
 {
 	struct wire_read body = wire_reader(r->body, r->len);
 	struct frame f;
@@ -82,8 +84,7 @@ repeat(struct tunnel *t, struct batch *b, const struct recent *r)
 	for (uint32_t i = 0; i < r->media_n && frame_next(&body, &f) == 0; i++) {
 		uint32_t back = (b->media_base - r->base - i) & FRAME_MEDIA_MASK;
 
-		if (back > UINT8_MAX ||
-		    b->len + frame_repeat_len(f.channel, f.data_len) > FRAME_BODY_FILL)
+		if (back > UINT8_MAX || b->len + frame_repeat_len(f.channel, f.data_len) > max)
 			return;
 		b->len += frame_repeat_put((uint8_t)back, f.channel, f.data, f.data_len,
 		    b->body + b->len);
@@ -95,6 +96,7 @@ void
 redundancy_fill(struct tunnel *t, struct batch *b, uint64_t now_us)
 {
 	enum tunnel_redundancy now = redundancy_now(t, now_us);
+	size_t max = datapath_fill(t, now_us);
 	struct recent before[2];
 
 	if (!output_thin(t)) {
@@ -104,9 +106,9 @@ redundancy_fill(struct tunnel *t, struct batch *b, uint64_t now_us)
 	memcpy(before, t->recent, sizeof(before));
 	remember(t, b);
 	if (now == TUNNEL_REDUNDANCY_REPEAT_1 || now == TUNNEL_REDUNDANCY_REPEAT_2)
-		repeat(t, b, &before[0]);
+		repeat(t, b, &before[0], max);
 	if (now == TUNNEL_REDUNDANCY_REPEAT_2)
-		repeat(t, b, &before[1]);
+		repeat(t, b, &before[1], max);
 }
 
 /* -- Sums over groups -- */
@@ -124,8 +126,9 @@ group_size(const struct tunnel *t)
 static void
 send_sum(struct tunnel *t, unsigned row, uint64_t now_us)
 {
-	struct tunnel_stream *s = output_choose(t, 0, now_us);
-	struct batch *b = s == NULL ? NULL : batch_new(t, BATCH_PARITY, now_us);
+	enum datapath_route route = datapath_route(t, now_us);
+	struct batch *b = batch_new(t, BATCH_PARITY, now_us);
+	struct tunnel_stream *s;
 	struct wire_write w;
 	struct frame f;
 
@@ -137,7 +140,15 @@ send_sum(struct tunnel *t, unsigned row, uint64_t now_us)
 	b->len = w.used;
 	t->rate.batches_n++;
 	t->stats.parity_sent++;
-	batch_give(t, s, b, now_us);
+	if (route != DATAPATH_STREAM && datapath_give(t, b, now_us)) {
+		batch_free(t, b);
+		return;
+	}
+	s = output_choose(t, 0, now_us);
+	if (s != NULL)
+		batch_give(t, s, b, now_us);
+	else
+		batch_free(t, b);
 }
 
 static void

@@ -51,6 +51,17 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_LINE(type, m, media_missed, "Media frames that did not come in time by themselves."), \
 	TUNNEL_TALLY_LINE(type, m, media_rebuilt, "Media frames that redundancy brought."), \
 	TUNNEL_TALLY_LINE(type, m, media_stale_dropped, "Media frames received too late to be of use."), \
+	TUNNEL_TALLY_LINE(type, m, media_by_datagram, "Media frames sent in datagrams."), \
+	TUNNEL_TALLY_LINE(type, m, media_doubled, "Media frames sent by a stream, too, while datagrams were in doubt."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_sent, "Datagrams sent."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_received, "Datagrams received, authentic and new."), \
+	TUNNEL_TALLY_LINE(type, m, datagram_bytes_sent, "Bytes of datagrams sent."), \
+	TUNNEL_TALLY_LINE(type, m, datagram_bytes_received, "Bytes of datagrams received."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_forged, "Datagrams received that were not authentic."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_replayed, "Datagrams received again, or too late."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_left_loss, "Times that voice left datagrams for streams because of losses."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_left_silent, "Times that voice left datagrams for streams because nothing came through."), \
+	TUNNEL_TALLY_LINE(type, m, datagrams_returned, "Times that voice returned to datagrams."), \
 	TUNNEL_TALLY_LINE(type, m, streams_opened, "HTTP streams opened."), \
 	TUNNEL_TALLY_LINE(type, m, streams_bounded, "HTTP streams opened for one burst (polling)."), \
 	TUNNEL_TALLY_LINE(type, m, streams_rotated, "HTTP streams replaced because of bytes or age."), \

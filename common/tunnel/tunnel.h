@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "tunnel/handshake.h"
 
 /*
@@ -97,6 +98,8 @@ struct tunnel_handlers {
 	void (*on_broken)(void *arg);
 	/* A media frame that this end sent on `channel` grew too old to leave. May be NULL. */
 	void (*on_late)(void *arg, uint32_t channel);
+	/* This datagram is to leave now; borrowed until return. May be NULL: there are none. */
+	void (*on_datagram)(void *arg, const uint8_t *data, size_t n);
 };
 
 /* Copies cfg, handlers and grant. The caller owns the tunnel. */
@@ -158,6 +161,29 @@ long tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size
 int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n,
     uint64_t now_us);
 
+/* -- Datagrams: voice beside the streams, while that is the better way -- */
+
+/*
+ * There is a way for datagrams: the client asks by it whether it is good. ERR_UNSUPPORTED without
+ * on_datagram, or when the session is not sealed. A second start changes nothing.
+ */
+int tunnel_datagrams_start(struct tunnel *t, uint64_t now_us);
+void tunnel_datagrams_stop(struct tunnel *t);                     /* there is none any more */
+void tunnel_datagrams_restart(struct tunnel *t, uint64_t now_us); /* it is another one now */
+/* The session has another key; see datagram_end_rekey. */
+void tunnel_datagrams_rekey(struct tunnel *t, const uint8_t key[static CIPHER_KEY_LEN],
+    enum cipher_kind kind);
+
+#define TUNNEL_DATAGRAM_NEWEST 1
+/*
+ * A datagram that came from `from`; `in` is opened where it stands. TUNNEL_DATAGRAM_NEWEST when it is
+ * authentic and none newer came before: from now on the peer is to be found there. 0: authentic, but
+ * overtaken. ERR_AUTH, ERR_MALFORMED, ERR_EXISTS (a repetition): nothing was changed by it. ERR_STATE:
+ * there is no way for datagrams.
+ */
+int tunnel_datagram_input(struct tunnel *t, uint8_t *in, size_t n, const struct addr *from,
+    uint64_t now_us);
+
 /* -- Sending -- */
 
 /*
@@ -215,6 +241,12 @@ struct tunnel_stats {
 	uint64_t media_congested_dropped;
 	uint64_t media_resent, media_repeated, parity_sent;        /* redundancy, sent */
 	uint64_t media_missed, media_rebuilt, media_stale_dropped; /* received */
+	uint64_t media_by_datagram;                                /* of those sent */
+	uint64_t media_doubled; /* of these: sent by a stream, too, while datagrams are in doubt */
+	uint64_t datagrams_sent, datagrams_received; /* their batches and bytes count above, too */
+	uint64_t datagram_bytes_sent, datagram_bytes_received;
+	uint64_t datagrams_forged, datagrams_replayed;
+	uint64_t datagrams_left_loss, datagrams_left_silent, datagrams_returned;
 	uint64_t streams_opened, streams_bounded, streams_rotated, streams_ended[TUNNEL_WHY_N];
 	uint64_t malformed;
 };
@@ -261,6 +293,22 @@ struct tunnel_line {
 	struct tunnel_way way[2]; /* by enum tunnel_dir */
 };
 void tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out);
+
+/* The way for datagrams. */
+struct tunnel_datagrams {
+	const char *state;  /* of our own direction: "unknown", "good", "in doubt", "left", "off" */
+	bool good;          /* our voice goes by them */
+	bool known;         /* they were answered */
+	unsigned asked_n;   /* questions without an answer, while they are not */
+	double loss[2];     /* by enum tunnel_dir, of the last 2 s or of some span before */
+	uint64_t rtt_us;    /* 0 = not measured */
+	struct addr mapped; /* client: the address that HRAS sees; may be unset */
+	uint64_t keep_us;   /* client: between two questions without a call */
+	uint64_t left_n;    /* how often voice went back to the streams ... */
+	const char *why;    /* ... and why the last time: "loss", "silence"; "" = never */
+};
+/* false: there is none. */
+bool tunnel_datagrams(const struct tunnel *t, uint64_t now_us, struct tunnel_datagrams *out);
 
 /* Full jitter: a wait of 0 .. min(cap_us, base_us << attempt), uniformly; advances *seed. */
 uint64_t tunnel_backoff_us(unsigned attempt, uint64_t base_us, uint64_t cap_us, uint64_t *seed);

@@ -72,7 +72,7 @@ static void
 pair_new(struct pair *p)
 {
 	static const struct tunnel_handlers h = { on_reliable, on_media, on_wake, on_abort,
-		on_wanted, on_state, on_broken, NULL };
+		on_wanted, on_state, on_broken, NULL, NULL };
 	struct tunnel_grant grant = { .session = 1 };
 	struct tunnel_request r;
 	char path[TUNNEL_PATH_MAX];

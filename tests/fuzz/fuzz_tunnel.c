@@ -96,7 +96,7 @@ on_broken(void *arg)
 }
 
 static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
-	on_wanted, on_state, on_broken, NULL };
+	on_wanted, on_state, on_broken, NULL, NULL };
 
 static void
 open_pipe(struct world *w, struct pipe *p, enum tunnel_dir dir)
@@ -180,7 +180,7 @@ make_up(struct world *w, struct pipe *p)
 }
 
 static void
-send(struct world *w, int side)
+send_some(struct world *w, int side)
 {
 	static const uint8_t voice[FRAME_BODY_MAX];
 	static const uint16_t lens[] = { 0, 12, 172, 172, 172, 1200, TUNNEL_MEDIA_MAX, 60 };
@@ -213,7 +213,7 @@ order(struct world *w)
 		make_up(w, p);
 		break;
 	case 5:
-		send(w, side);
+		send_some(w, side);
 		break;
 	case 6:
 		p->over[side] = true;

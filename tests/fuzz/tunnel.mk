@@ -13,3 +13,6 @@ tests_fuzz_fuzz_recover_SOURCES = tests/fuzz/fuzz_recover.c $(fuzz_main)
 tests_fuzz_fuzz_recover_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_tunnel_SOURCES = tests/fuzz/fuzz_tunnel.c $(fuzz_main)
 tests_fuzz_fuzz_tunnel_LDFLAGS = $(fuzz_ldflags)
+fuzz_targets += tests/fuzz/fuzz_datagram
+tests_fuzz_fuzz_datagram_SOURCES = tests/fuzz/fuzz_datagram.c $(fuzz_main)
+tests_fuzz_fuzz_datagram_LDFLAGS = $(fuzz_ldflags)

@@ -59,7 +59,7 @@ on_late(void *arg, uint32_t channel)
 }
 
 const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, on_abort, NULL,
-	on_state, on_broken, on_late };
+	on_state, on_broken, on_late, NULL };
 
 void
 alone_request(enum tunnel_dir dir, uint32_t serial, struct tunnel_request *out)

@@ -229,7 +229,7 @@ struct lossy_link *
 link_new(const struct link_cfg *cfg)
 {
 	static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
-		on_wanted, on_state, on_broken, NULL };
+		on_wanted, on_state, on_broken, NULL, NULL };
 	struct tunnel_grant grant = { .agent = "office", .session = 0x1234, .key = { 1, 2, 3 } };
 	struct lossy_link *l = mem_zalloc(sizeof(*l));
 

@@ -111,6 +111,81 @@ on_broken(void *arg)
 	end_of(arg)->broken++;
 }
 
+/* -- Datagrams -- */
+
+#define UDP_HEADERS 28
+
+struct sim_datagram {
+	struct sim_datagram *next, **prev;
+	struct sim *sim;
+	int to;
+	size_t n;
+	uint8_t bytes[2048];
+};
+
+static void
+datagram_free(struct sim_datagram *d)
+{
+	*d->prev = d->next;
+	if (d->next != NULL)
+		d->next->prev = d->prev;
+	mem_free(d);
+}
+
+static void
+on_arrival(void *obj, uint64_t a, uint64_t b)
+{
+	static const struct addr server = { .u.in4 = { .sin_family = AF_INET, .sin_port = 1 } };
+	struct sim_datagram *d = obj;
+	struct sim *s = d->sim;
+	const struct addr *from = d->to == SIM_SERVER ? &s->udp_from : &server;
+
+	(void)a, (void)b;
+	must(tunnel_datagram_input(s->end[d->to].t, d->bytes, d->n, from, sim_now_us(s)) >= 0);
+	s->end[d->to].touched = true;
+	datagram_free(d);
+}
+
+static void
+on_datagram(void *arg, const uint8_t *data, size_t n)
+{
+	struct handler_arg *h = arg;
+	struct sim *s = h->sim;
+	uint64_t at = sim_line_pass(&s->line, h->side == SIM_CLIENT ? 0 : 1, n + UDP_HEADERS);
+	struct sim_datagram *d;
+
+	s->udp_n[h->side]++;
+	if (at == CLOCK_NEVER || s->udp_blocked || sim_uniform(&s->clock) * 100 < s->udp_loss_pct)
+		return;
+	d = mem_zalloc(sizeof(*d));
+	d->sim = s;
+	d->to = !h->side;
+	d->n = n;
+	must(n <= sizeof(d->bytes));
+	memcpy(d->bytes, data, n);
+	d->prev = &s->flying;
+	d->next = s->flying;
+	if (d->next != NULL)
+		d->next->prev = &d->next;
+	s->flying = d;
+	sim_at(&s->clock, at, on_arrival, d, 0, 0);
+}
+
+double
+sim_by_datagram(struct sim *s, int side)
+{
+	struct sim_end *e = &s->end[side];
+	const struct tunnel_stats *now = tunnel_stats(e->t);
+	uint64_t sent = now->media_sent - e->batches_n;
+	uint64_t datagrams = now->media_by_datagram - e->datagrams_n;
+	uint64_t doubled = now->media_doubled - e->doubled_n;
+
+	e->batches_n = now->media_sent;
+	e->datagrams_n = now->media_by_datagram;
+	e->doubled_n = now->media_doubled;
+	return sent == 0 ? 0 : (double)(datagrams - doubled) / (double)sent;
+}
+
 /* -- Life and time -- */
 
 void
@@ -125,8 +200,11 @@ struct sim *
 sim_new(const struct sim_cfg *cfg)
 {
 	static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
-		on_wanted, on_state, on_broken, NULL };
-	struct tunnel_grant grant = { .agent = "office", .session = 0x1234, .key = { 1, 2, 3 } };
+		on_wanted, on_state, on_broken, NULL, on_datagram };
+	struct tunnel_grant grant = { .agent = "office",
+		.session = 0x1234,
+		.cipher = CIPHER_AES_256_GCM,
+		.key = { 1, 2, 3 } };
 	struct sim *s = mem_zalloc(sizeof(*s));
 
 	s->cfg = *cfg;
@@ -140,9 +218,12 @@ sim_new(const struct sim_cfg *cfg)
 		args[side] = (struct handler_arg){ s, side };
 		s->end[side].t = tunnel_new(&tc, &handlers, &args[side], &grant, sim_now_us(s));
 		s->end[side].touched = true;
+		if (cfg->datagrams)
+			must(tunnel_datagrams_start(s->end[side].t, sim_now_us(s)) == 0);
 	}
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
 		tunnel_set_bounded(s->end[SIM_CLIENT].t, dir, cfg->bounded[dir], sim_now_us(s));
+	must(addr_parse("198.51.100.7:40000", 0, &s->udp_from) == 0);
 	return s;
 }
 
@@ -150,6 +231,8 @@ void
 sim_free(struct sim *s)
 {
 	sim_stream_free_all(s);
+	while (s->flying != NULL)
+		datagram_free(s->flying);
 	for (int side = 0; side < 2; side++)
 		tunnel_free(s->end[side].t);
 	sim_clock_free(&s->clock);

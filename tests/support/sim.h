@@ -28,6 +28,7 @@ struct sim_cfg {
 	unsigned proxy_max; /* requests that a proxy lets through at a time; 0 = any number */
 	bool proxy_hangs;   /* it keeps those beyond waiting, else it answers 503 */
 	bool bounded[2];    /* by direction: streams end with each burst */
+	bool datagrams;     /* the tunnels have a way for them, over the same line */
 	struct tunnel_cfg end[2];
 };
 
@@ -41,8 +42,9 @@ struct sim_end {
 	uint32_t reliable_took_us[SIM_RELIABLE_MAX]; /* of those got */
 	unsigned wanted, broken, aborted_dead;
 	enum tunnel_state state;
-	bool touched;         /* to be flushed, and asked for its deadline */
-	uint64_t deadline_us; /* as it was told last */
+	bool touched;                               /* to be flushed, and asked for its deadline */
+	uint64_t deadline_us;                       /* as it was told last */
+	uint64_t batches_n, datagrams_n, doubled_n; /* of sim_by_datagram's last call */
 };
 
 typedef void (*sim_media_fn)(void *arg, int side, uint32_t channel, const uint8_t *data, size_t n);
@@ -71,7 +73,13 @@ struct sim {
 	unsigned opened_n, held_n;  /* requests that were begun; that the proxy holds now */
 	unsigned idle_n;            /* connections that rest between two bounded streams */
 	bool refuse;                /* new requests are answered with an error */
-	sim_media_fn on_media;      /* may be NULL */
+	/* Of datagrams, besides what the line does with all packets. */
+	bool udp_blocked;
+	double udp_loss_pct;
+	struct addr udp_from; /* the client's address, as the server sees it */
+	uint64_t udp_n[2];    /* by side: datagrams handed to the line */
+	struct sim_datagram *flying;
+	sim_media_fn on_media; /* may be NULL */
 	void *media_arg;
 	const struct sim_hooks *hooks; /* may be NULL */
 	void *hooks_arg;
@@ -89,6 +97,9 @@ void sim_run(struct sim *s, uint64_t us);
 int sim_send(struct sim *s, int side, size_t n);
 
 void sim_busy(struct sim *s, bool busy); /* both ends know of a call, or of none */
+
+/* Share of the voice that left `side` by datagrams alone since the last call, 0..1. */
+double sim_by_datagram(struct sim *s, int side);
 
 /* Cuts every connection that there is: both ends learn of it within 100 ms. */
 void sim_cut_all(struct sim *s);

@@ -249,6 +249,11 @@ the_short_messages_travel(void **state)
 	there_and_back(&c, 0, &d);
 	assert_int_equal(d.u.bandwidth.max_kbit, 100000000);
 
+	c = (struct control){ .type = CONTROL_DATAGRAMS };
+	assert_int_equal(addr_parse("[2001:db8::1]:443", 0, &c.u.datagrams.address), 0);
+	there_and_back(&c, 0, &d);
+	assert_true(addr_equal(&d.u.datagrams.address, &c.u.datagrams.address));
+
 	c = (struct control){ .type = CONTROL_CALL_END };
 	c.u.call_end.call = 70000;
 	there_and_back(&c, 0, &d);
@@ -323,7 +328,7 @@ types_of_a_newer_peer_are_unsupported_not_malformed(void **state)
 {
 	(void)state;
 	assert_int_equal(decode_copy(0, NULL, 0), ERR_UNSUPPORTED);
-	assert_int_equal(decode_copy(CONTROL_BANDWIDTH + 1, NULL, 0), ERR_UNSUPPORTED);
+	assert_int_equal(decode_copy(CONTROL_DATAGRAMS + 1, NULL, 0), ERR_UNSUPPORTED);
 	assert_int_equal(decode_copy(255, NULL, 0), ERR_UNSUPPORTED);
 }
 
@@ -357,6 +362,8 @@ values_outside_their_range_are_malformed(void **state)
 		{ "MOS of 5.01", CONTROL_HEARD, "\1\0\0\0\0\0\0\0\0\xf5\3\0", 12 },
 		{ "nine listeners", CONTROL_AGENT, "\0\x9", 2 },
 		{ "bandwidth beyond 32 bits", CONTROL_BANDWIDTH, "\x80\x80\x80\x80\x10", 5 },
+		{ "datagrams to nowhere", CONTROL_DATAGRAMS, "\0", 1 },
+		{ "datagrams to no port", CONTROL_DATAGRAMS, "\4\1\2\3\4\0\0", 7 },
 		{ "ports upside down", CONTROL_AGENT, "\0\0\4\1\2\3\4\0\0\0\3\0\2\0", 14 },
 	};
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "tunnel/control.h"
 #include "tunnel/crypto.h"
+#include "tunnel/datagram.h"
 #include "tunnel/frame.h"
 #include "tunnel/handshake.h"
 #include "tunnel/parity.h"
@@ -261,6 +262,69 @@ the_sums_of_two_batches_are_as_told(void **state)
 	}
 }
 
+/* The example is what this end makes of the batch, and what the other end opens to it. */
+static void
+assert_datagram(struct datagram_end *from, struct datagram_end *to, const char *what)
+{
+	uint8_t out[DATAGRAM_MAX];
+	const struct example *batch, *e;
+	struct datagram d;
+	char name[64];
+	size_t n;
+
+	snprintf(name, sizeof(name), "datagram-batch-%s", what);
+	batch = example(name);
+	snprintf(name, sizeof(name), "datagram-%s", what);
+	e = example(name);
+	memcpy(out + DATAGRAM_HEADER_LEN, batch->p, batch->n);
+	(void)datagram_seal(from, out, batch->n, &n);
+	assert_example(e, out, n);
+	assert_int_equal(datagram_open(to, out, n, &d), 0);
+	assert_int_equal(d.batch_len, batch->n);
+	assert_memory_equal(d.batch, batch->p, batch->n);
+}
+
+static void
+datagrams_are_as_told(void **state)
+{
+	static const struct {
+		const char *name;
+		enum frame_type type;
+	} batches[] = { { "datagram-batch-probe", FRAME_PROBE },
+		{ "datagram-batch-answer", FRAME_ANSWER },
+		{ "datagram-batch-voice", FRAME_MEDIA } };
+	struct tunnel_grant grant = { .session = 0x0123456789abcdef, .cipher = CIPHER_AES_256_GCM };
+	struct datagram_end *client, *server;
+
+	(void)state;
+	memcpy(grant.key, example("key")->p, sizeof(grant.key));
+	client = datagram_end_new(&grant, TUNNEL_CLIENT);
+	server = datagram_end_new(&grant, TUNNEL_SERVER);
+	for (size_t i = 0; i < 3; i++) {
+		const struct example *e = example(batches[i].name);
+		uint8_t out[FRAME_HEADER_MAX + FRAME_BODY_MAX], mem[FRAME_BODY_MAX];
+		struct wire_write w = wire_writer(mem, sizeof(mem));
+		struct frame_header h;
+		struct wire_read body;
+		struct frame f;
+		size_t n;
+
+		assert_int_equal(frame_datagram_get(e->p, e->n, &h, &body), 0);
+		assert_int_equal(frame_next(&body, &f), 0);
+		assert_int_equal(f.type, batches[i].type);
+		assert_int_equal(body.left, 0);
+		frame_put(&w, &f);
+		n = frame_header_put(&h, w.used, out);
+		memcpy(out + n, mem, w.used);
+		assert_example(e, out + FRAME_LENGTH_LEN, n + w.used - FRAME_LENGTH_LEN);
+	}
+	assert_datagram(client, server, "probe");
+	assert_datagram(server, client, "answer");
+	assert_datagram(client, server, "voice");
+	datagram_end_free(client);
+	datagram_end_free(server);
+}
+
 static void
 every_control_message_is_told_and_as_told(void **state)
 {
@@ -283,7 +347,7 @@ every_control_message_is_told_and_as_told(void **state)
 		e->used = true;
 		seen |= 1u << type;
 	}
-	for (unsigned type = CONTROL_AGENT; type <= CONTROL_BANDWIDTH; type++)
+	for (unsigned type = CONTROL_AGENT; type <= CONTROL_DATAGRAMS; type++)
 		if ((seen & 1u << type) == 0)
 			fail_msg("PROTOCOL.md has no example of control message %u", type);
 }
@@ -307,6 +371,7 @@ main(void)
 		cmocka_unit_test(a_bounded_stream_is_a_burst_and_its_end),
 		cmocka_unit_test(batches_and_frames_are_as_told),
 		cmocka_unit_test(the_sums_of_two_batches_are_as_told),
+		cmocka_unit_test(datagrams_are_as_told),
 		cmocka_unit_test(every_control_message_is_told_and_as_told),
 		cmocka_unit_test(no_example_was_left_out),
 	};

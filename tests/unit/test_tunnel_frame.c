@@ -271,7 +271,7 @@ frames_with_values_outside_their_range_are_malformed(void **state)
 		{ "pong too short", "\4\3\0\0\0", 5 },
 		{ "pong too long", "\4\5\0\0\0\0\0", 7 },
 		{ "end with payload", "\5\1\0", 3 },
-		{ "type 8", "\x08\0", 2 },
+		{ "type 10", "\x0a\0", 2 },
 		{ "type 63", "\x3f\0", 2 },
 		{ "parity without anything", "\6\0", 2 },
 		{ "parity with a third row", "\6\x09\0\0\1\2\2\1\1\0\0", 11 },

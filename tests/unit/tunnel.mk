@@ -30,3 +30,6 @@ tests_unit_test_tunnel_voice_SOURCES = tests/unit/test_tunnel_voice.c $(voice_la
 unit_tests += tests/unit/test_tunnel_poll
 tests_unit_test_tunnel_poll_SOURCES = tests/unit/test_tunnel_poll.c $(alone) $(voice_lab)
 tests_unit_test_tunnel_guard_SOURCES = tests/unit/test_tunnel_guard.c $(voice_lab)
+unit_tests += tests/unit/test_datagram tests/unit/test_datapath \
+	tests/unit/test_trust
+tests_unit_test_datapath_SOURCES = tests/unit/test_datapath.c $(sim_sources)
