@@ -16,6 +16,7 @@ libuplink_a_SOURCES = \
 	hrac/proxy_way.c hrac/proxy_way.h \
 	hrac/uplink.c hrac/uplink.h hrac/uplink_impl.h \
 	hrac/uplink_body.c hrac/uplink_body.h \
+	hrac/uplink_burst.c \
 	hrac/uplink_cause.c hrac/uplink_cause.h \
 	hrac/uplink_fetch.c hrac/uplink_fetch.h \
 	hrac/uplink_http.c hrac/uplink_http.h \

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "config/config.h"
 #include "hrac/uplink_impl.h"
 #include "tunnel/tally.h"
 
@@ -50,6 +51,7 @@ run_turn(struct uplink *u)
 		uplink_link_open_wanted(u);
 		if (u->tunnel != NULL)
 			tunnel_flush(u->tunnel, clock_us());
+		uplink_burst_post(u);
 		uplink_http_run(u->http);
 	} while (u->more && ++i < TURNS_MAX);
 	if (u->more)
@@ -175,6 +177,8 @@ configure(struct uplink *u, const struct uplink_config *config)
 	if (config->media_max_age_ms != 0)
 		u->cfg.media_max_age_us = config->media_max_age_ms * CLOCK_MS;
 	u->cfg.seed = u->seed;
+	if (config->transport == CONFIG_BY_POLL)
+		uplink_burst_set(u, true, true);
 }
 
 int

@@ -28,6 +28,8 @@
 #define DOWNLOAD_BUFFER_LEN 32768
 #define CONNECT_TIMEOUT_MS 4000L
 #define EXCHANGE_TIMEOUT_MS 8000L
+#define REST_MAX_S \
+	25L        /* of a connection between two bounded streams; many a box forgets it later */
 #define PUMP_MAX 4 /* buffers that a stream may send in a row before the others get their turn */
 
 /* What asks a proxy for its wishes; HRAS knows no such thing, and that is as good as any answer. */
@@ -344,17 +346,43 @@ request_free(struct uplink_request *r)
 	mem_free(r);
 }
 
+static void
+set_body(struct uplink_request *r, const void *body, size_t n)
+{
+	curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)n);
+	curl_easy_setopt(r->easy, CURLOPT_COPYPOSTFIELDS, body);
+	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->http->headers);
+}
+
 struct uplink_request *
 uplink_http_exchange(struct uplink_http *h, struct uplink_route *route, const char *path,
     const void *body, size_t n, void *user)
 {
 	struct uplink_request *r = request_new(h, route, path, EXCHANGE, user);
 
-	curl_easy_setopt(r->easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)n);
-	curl_easy_setopt(r->easy, CURLOPT_COPYPOSTFIELDS, body);
-	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, h->headers);
+	set_body(r, body, n);
 	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, EXCHANGE_TIMEOUT_MS);
+	request_start(r);
+	return r;
+}
+
+struct uplink_request *
+uplink_http_burst(struct uplink_http *h, struct uplink_route *route, const char *path,
+    const void *body, size_t n, bool fresh, void *user)
+{
+	struct uplink_request *r =
+	    request_new(h, route, path, body != NULL ? STREAM_UP : STREAM_DOWN, user);
+
+	curl_easy_setopt(r->easy, CURLOPT_FAILONERROR, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_MAXAGE_CONN, REST_MAX_S);
+	curl_easy_setopt(r->easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER_LEN);
+	if (fresh)
+		curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
+	if (body != NULL)
+		set_body(r, body, n);
+	else
+		curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
 	request_start(r);
 	return r;
 }
@@ -394,12 +422,6 @@ uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char
 	}
 	request_start(r);
 	return r;
-}
-
-void
-uplink_http_proxy(struct uplink_http *h, const char *proxy, const char *user, const char *password)
-{
-	uplink_proxy_identify(uplink_proxy_get(&h->proxies, proxy), user, password);
 }
 
 void

@@ -11,8 +11,8 @@
 /*
  * The requests of the uplink, over libcurl's multi interface and libevent; private to the uplink.
  * It knows nothing of sessions: a request is a small POST whose answer is collected (exchange), or
- * one endless body up (POST) or down (GET) on a connection of its own. It also tells in plain
- * words why a request failed.
+ * one endless body up (POST) or down (GET) on a connection of its own, or a bounded one. It also tells
+ * in plain words why a request failed.
  *
  * libcurl must not be called from its own callbacks. Hence what is asked for here (wake, close) is
  * only noted and done by uplink_http_run, which the owner calls at the end of each turn; the
@@ -68,13 +68,6 @@ struct uplink_http *uplink_http_new(struct event_base *base,
 void uplink_http_free(struct uplink_http *h); /* closes all requests, without on_done */
 
 /*
- * Who we are at that proxy (as in uplink_route), when its own address told a user and a password;
- * the default is what uplink_http_config has. All is copied.
- */
-void uplink_http_proxy(struct uplink_http *h, const char *proxy, const char *user,
-    const char *password);
-
-/*
  * A request for `path` below the route's base. The route is borrowed until the request is over or
  * closed, and learns from it; `path` and the body are copied; `user` goes to the handlers.
  */
@@ -82,6 +75,13 @@ struct uplink_request *uplink_http_exchange(struct uplink_http *h, struct uplink
     const char *path, const void *body, size_t n, void *user);
 struct uplink_request *uplink_http_stream(struct uplink_http *h, struct uplink_route *route,
     const char *path, bool up, void *user);
+
+/*
+ * A bounded stream, on a connection that is kept for the next one: a POST of these n bytes, or with NULL a
+ * GET. fresh: not on one that was used before.
+ */
+struct uplink_request *uplink_http_burst(struct uplink_http *h, struct uplink_route *route,
+    const char *path, const void *body, size_t n, bool fresh, void *user);
 
 /*
  * A GET of what only HRAS refuses by 405, for the doctor: `look` (borrowed until the request is over or

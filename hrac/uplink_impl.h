@@ -16,6 +16,7 @@
  *   uplink.c          the interface, the turn of the loop, the timers
  *   uplink_session.c  opening, adopting and renewing sessions; what people are told
  *   uplink_link.c     the streams of the tunnel and the requests that carry them
+ *   uplink_burst.c    the bounded ones among them
  *
  * Handlers of libcurl and of the tunnel only note what is to be done; the turn does it
  * (uplink_turn), when neither of the two is on the stack.
@@ -32,8 +33,10 @@ struct uplink_link {
 	LIST_ENTRY(uplink_link) link;
 	struct uplink *uplink;
 	struct tunnel_stream *stream;
-	struct uplink_request *request;
-	bool said_end; /* our own body up is over in order */
+	struct uplink_request *request; /* NULL: a bounded one up that has nothing to say yet */
+	char path[TUNNEL_PATH_MAX];     /* of such a one */
+	bool loaded;                    /* ... which has something to say now */
+	bool said_end;                  /* our own body up is over in order */
 	bool aborted;
 	enum tunnel_why why; /* when aborted */
 };
@@ -61,6 +64,8 @@ struct uplink {
 	    *tunnel; /* the last session's, also while a new one is being opened; or NULL */
 	struct uplink_links links;
 	unsigned wanted[2]; /* by enum tunnel_dir: streams to open */
+	bool bounded[2];    /* by enum tunnel_dir: what its streams are to be */
+	bool loaded;        /* some link is */
 	bool aborted;       /* some link is */
 	bool renew;         /* the session is of no use any more */
 	bool busy;
@@ -103,5 +108,14 @@ void uplink_link_drop_all(struct uplink *u); /* the tunnel is not told */
 long uplink_link_read(void *arg, void *user, uint8_t *out, size_t cap);
 bool uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n);
 void uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r);
+
+/* -- uplink_burst.c -- */
+
+/* Which directions are bounded from now on, in this session and those to come. */
+void uplink_burst_set(struct uplink *u, bool up, bool down);
+void uplink_burst_adopted(struct uplink *u); /* a tunnel is new */
+void uplink_burst_open(struct uplink_link *l, const char *path);
+void uplink_burst_wake(struct uplink_link *l);
+void uplink_burst_post(struct uplink *u); /* what is loaded */
 
 #endif

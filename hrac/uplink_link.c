@@ -44,6 +44,8 @@ on_wake(void *arg, struct tunnel_stream *s)
 	(void)arg;
 	if (l->request != NULL)
 		uplink_http_wake(l->request);
+	else if (tunnel_stream_bounded(s))
+		uplink_burst_wake(l);
 }
 
 static void
@@ -129,7 +131,10 @@ link_open(struct uplink *u, enum tunnel_dir dir)
 		return;
 	}
 	LIST_INSERT_HEAD(&u->links, l, link);
-	l->request = uplink_http_stream(u->http, u->route, path, dir == TUNNEL_UP, l);
+	if (tunnel_stream_bounded(l->stream))
+		uplink_burst_open(l, path);
+	else
+		l->request = uplink_http_stream(u->http, u->route, path, dir == TUNNEL_UP, l);
 }
 
 void
@@ -234,7 +239,10 @@ uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r)
 		why = TUNNEL_WHY_ORDERLY;
 	if (r->status == 404 && u->phase == PHASE_SESSION)
 		u->renew = true;
-	if (l->aborted)
+	/* libcurl repeats what met a connection that had been closed meanwhile. HRAS may have it. */
+	if (r->status == 409 && tunnel_stream_bounded(l->stream))
+		why = TUNNEL_WHY_CUT;
+	else if (l->aborted)
 		tell_abort(u, why);
 	else if (why == TUNNEL_WHY_CUT || why == TUNNEL_WHY_REFUSED)
 		uplink_trouble(u, LOG_WARN,

@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+#define RESTING_MAX 128L /* connections of bounded streams, between two of them */
+
 /* A socket of libcurl's. What it waits for is changed by uplink_poll_apply. */
 struct sock {
 	LIST_ENTRY(sock) link, changed_link; /* the latter while `changed` */
@@ -198,6 +200,7 @@ uplink_poll_new(struct event_base *base, uplink_poll_cb *on_turn, void *arg)
 	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, p);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timeout);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, p);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, RESTING_MAX);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	return p;
 }

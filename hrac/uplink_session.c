@@ -139,6 +139,7 @@ adopt(struct uplink *u, const struct tunnel_grant *grant)
 	    u->route->base, cipher_str(grant->cipher),
 	    restarted && u->counters.uplink_sessions > 1 ? ", which has restarted" : "");
 	u->tunnel = tunnel_new(&u->cfg, &uplink_tunnel_handlers, u, grant, clock_us());
+	uplink_burst_adopted(u);
 	uplink_set_bandwidth_max(u, u->bandwidth_max_kbit);
 	if (u->busy)
 		tunnel_set_busy(u->tunnel, true, clock_us());

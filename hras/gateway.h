@@ -33,6 +33,8 @@ struct event_base;
 #define GATEWAY_LISTEN_MAX 8
 #define GATEWAY_PENDING_S 10
 #define GATEWAY_PENDING_MAX 1024 /* a few agents on bad lines come back with 128 pairs each */
+#define GATEWAY_RESTING_S 75     /* between two bounded streams; proxies keep theirs for 60 s */
+#define GATEWAY_RESTING_MAX 4096 /* of these the oldest goes first, too */
 
 struct gateway_listen {
 	struct addr addr; /* port 0 = any free one, see gateway_addr */

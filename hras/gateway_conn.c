@@ -19,61 +19,67 @@ gateway_conn_shut(struct gateway_conn *c)
 static void
 arm(struct gateway_conns *all)
 {
-	struct gateway_conn *eldest = TAILQ_FIRST(&all->pending);
-	uint64_t now_us = clock_us(), wait_us;
+	uint64_t now_us = clock_us(), due_us = CLOCK_NEVER, wait_us;
 	struct timeval tv;
 
-	if (eldest == NULL || event_pending(&all->expires, EV_TIMEOUT, NULL))
+	for (size_t i = 0; i < GATEWAY_CONN_BUSY; i++) {
+		struct gateway_conn *eldest = TAILQ_FIRST(&all->queues[i].list);
+
+		if (eldest != NULL && eldest->until_us < due_us)
+			due_us = eldest->until_us;
+	}
+	if (due_us == CLOCK_NEVER || event_pending(&all->expires, EV_TIMEOUT, NULL))
 		return;
-	wait_us = eldest->until_us > now_us ? eldest->until_us - now_us : 0;
+	wait_us = due_us > now_us ? due_us - now_us : 0;
 	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
 	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
 	event_add(&all->expires, &tv);
 }
 
+/* Out of the queue of its state. */
 static void
-remove_pending(struct gateway_conn *c)
+leave(struct gateway_conn *c)
 {
-	if (!c->pending)
+	struct gateway_conn_queue *q;
+
+	if (c->state == GATEWAY_CONN_BUSY)
 		return;
-	TAILQ_REMOVE(&c->all->pending, c, link);
-	c->all->pending_n--;
-	c->pending = false;
+	q = &c->all->queues[c->state];
+	TAILQ_REMOVE(&q->list, c, link);
+	q->n--;
+	c->state = GATEWAY_CONN_BUSY;
 }
 
 static void
-close_eldest(struct gateway_conns *all)
+close_eldest(struct gateway_conns *all, struct gateway_conn_queue *q)
 {
-	struct gateway_conn *c = TAILQ_FIRST(&all->pending);
+	struct gateway_conn *c = TAILQ_FIRST(&q->list);
 
-	remove_pending(c);
+	leave(c);
 	gateway_conn_shut(c);
 	all->expired++;
 }
 
-static void
-add_pending(struct gateway_conn *c)
+void
+gateway_conn_becomes(struct gateway_conn *c, enum gateway_conn_state state)
 {
 	struct gateway_conns *all = c->all;
+	struct gateway_conn_queue *q;
 
-	if (c->pending)
+	if (state == c->state)
 		return;
-	if (all->pending_n >= GATEWAY_PENDING_MAX)
-		close_eldest(all);
-	c->pending = true;
-	c->until_us = clock_us() + all->pending_us;
-	TAILQ_INSERT_TAIL(&all->pending, c, link);
-	all->pending_n++;
+	leave(c);
+	if (state == GATEWAY_CONN_BUSY)
+		return;
+	q = &all->queues[state];
+	if (q->n >= q->max)
+		close_eldest(all, q);
+	c->state = state;
+	c->until_us = clock_us() + q->age_us;
+	TAILQ_INSERT_TAIL(&q->list, c, link);
+	q->n++;
+	/* Of those that rest one more comes hundreds of times a second; the timer is there already. */
 	arm(all);
-}
-
-void
-gateway_conn_set_pending(struct gateway_conn *c, bool pending)
-{
-	if (pending)
-		add_pending(c);
-	else
-		remove_pending(c);
 }
 
 static void
@@ -81,12 +87,15 @@ on_expires(evutil_socket_t fd, short what, void *arg)
 {
 	struct gateway_conns *all = arg;
 	uint64_t now_us = clock_us();
-	struct gateway_conn *c;
 
 	(void)fd;
 	(void)what;
-	while ((c = TAILQ_FIRST(&all->pending)) != NULL && c->until_us <= now_us)
-		close_eldest(all);
+	for (size_t i = 0; i < GATEWAY_CONN_BUSY; i++) {
+		struct gateway_conn_queue *q = &all->queues[i];
+
+		while (!TAILQ_EMPTY(&q->list) && TAILQ_FIRST(&q->list)->until_us <= now_us)
+			close_eldest(all, q);
+	}
 	arm(all);
 	all->on_closed(all->arg);
 }
@@ -101,14 +110,15 @@ gateway_conn_new(struct gateway_conns *all, int fd, const struct sockaddr *peer)
 	addr_from_sockaddr(peer, &c->peer);
 	tcp_for_stream(fd);
 	all->opened++;
-	add_pending(c);
+	c->state = GATEWAY_CONN_BUSY;
+	gateway_conn_becomes(c, GATEWAY_CONN_PENDING);
 	return c;
 }
 
 void
 gateway_conn_free(struct gateway_conn *c)
 {
-	remove_pending(c);
+	leave(c);
 	mem_free(c);
 }
 
@@ -117,8 +127,12 @@ gateway_conns_init(struct gateway_conns *all, struct event_base *base, uint64_t 
     void (*on_closed)(void *arg), void *arg)
 {
 	memset(all, 0, sizeof(*all));
-	TAILQ_INIT(&all->pending);
-	all->pending_us = pending_us;
+	all->queues[GATEWAY_CONN_PENDING].max = GATEWAY_PENDING_MAX;
+	all->queues[GATEWAY_CONN_PENDING].age_us = pending_us;
+	all->queues[GATEWAY_CONN_RESTING].max = GATEWAY_RESTING_MAX;
+	all->queues[GATEWAY_CONN_RESTING].age_us = GATEWAY_RESTING_S * CLOCK_S;
+	for (size_t i = 0; i < GATEWAY_CONN_BUSY; i++)
+		TAILQ_INIT(&all->queues[i].list);
 	all->on_closed = on_closed;
 	all->arg = arg;
 	evtimer_assign(&all->expires, base, on_expires, all);

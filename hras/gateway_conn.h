@@ -11,9 +11,13 @@
 
 /*
  * The TCP connections of the gateway's HTTP server, and how long those may live that carry no
- * stream of a proved agent (GATEWAY_PENDING_* in gateway.h); private to the gateway. The descriptor
- * is libmicrohttpd's: a connection is ended by shutting it down, and libmicrohttpd then closes it.
+ * stream of a proved agent (GATEWAY_PENDING_* in gateway.h); private to the gateway. Those on which an
+ * agent's bounded stream has ended rest until its next one, and are counted apart, so that strangers do
+ * not push them out (GATEWAY_RESTING_*). The descriptor is libmicrohttpd's: a connection is ended by
+ * shutting it down, and libmicrohttpd then closes it.
  */
+enum gateway_conn_state { GATEWAY_CONN_PENDING, GATEWAY_CONN_RESTING, GATEWAY_CONN_BUSY };
+
 struct gateway_tls_session;
 struct gateway_conn {
 	TAILQ_ENTRY(gateway_conn) link;
@@ -21,15 +25,17 @@ struct gateway_conn {
 	int fd;
 	struct addr peer;
 	struct gateway_tls_session *tls; /* NULL = plain; its owner's */
-	bool pending;                    /* it carries no stream, and its days are counted */
-	uint64_t until_us;               /* while pending */
+	enum gateway_conn_state state;
+	uint64_t until_us; /* unless it is busy */
 };
 
 struct gateway_conns {
-	TAILQ_HEAD(, gateway_conn) pending; /* the eldest first */
-	unsigned pending_n;
-	uint64_t pending_us;          /* how long one may be so */
-	struct event expires;         /* the eldest */
+	struct gateway_conn_queue {
+		TAILQ_HEAD(, gateway_conn) list; /* the eldest first */
+		unsigned n, max;
+		uint64_t age_us;      /* how long one may be so */
+	} queues[GATEWAY_CONN_BUSY];  /* by state */
+	struct event expires;         /* the first of them */
 	void (*on_closed)(void *arg); /* some were shut down because of their age */
 	void *arg;
 	uint64_t opened, expired;
@@ -44,7 +50,8 @@ struct gateway_conn *gateway_conn_new(struct gateway_conns *all, int fd,
     const struct sockaddr *peer);
 void gateway_conn_free(struct gateway_conn *c); /* it was closed */
 
-void gateway_conn_set_pending(struct gateway_conn *c, bool pending); /* true: from now on */
+/* Its time begins when the state is another one than before. */
+void gateway_conn_becomes(struct gateway_conn *c, enum gateway_conn_state state);
 void gateway_conn_shut(struct gateway_conn *c);
 
 #endif

@@ -41,22 +41,27 @@ on_late(void *arg, uint32_t channel)
 }
 
 static void
-on_wake(void *arg, struct tunnel_stream *s)
-{
-	struct gateway_flow *f = tunnel_stream_user(s);
-
-	(void)arg;
-	if (f->request != NULL && !f->aborted)
-		gateway_http_wake(f->request);
-}
-
-static void
 flow_abort(struct gateway_flow *f, enum tunnel_why why)
 {
 	f->aborted = true;
 	f->why = why;
 	f->agent->aborted = true;
 	gateway_mark(f->agent);
+}
+
+static void
+on_wake(void *arg, struct tunnel_stream *s)
+{
+	struct gateway_flow *f = tunnel_stream_user(s);
+
+	(void)arg;
+	if (f->request == NULL || f->aborted)
+		return;
+	/* What it was to take goes by another one. */
+	if (tunnel_stream_bounded(s) && gateway_http_deserted(f->request))
+		flow_abort(f, TUNNEL_WHY_CUT);
+	else
+		gateway_http_wake(f->request);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,6 +29,7 @@
 #define RUNS_MAX 4     /* of libmicrohttpd in a turn, before other events of the loop get theirs */
 #define VAIN_MAX_MS 16
 #define OPEN_CAP HANDSHAKE_BODY_MAX
+#define BURST_CAP 32768 /* a bounded body down; the tunnel ends them before */
 
 enum kind { REFUSED, OPEN, DOWN, UP };
 
@@ -38,6 +40,7 @@ struct gateway_request {
 	struct gateway_conn *conn;
 	enum kind kind;
 	const struct gateway_http_bodies *bodies; /* of a stream or a probe */
+	bool bounded;                             /* its body is known when it begins */
 	bool known;                               /* its path is one of ours */
 	unsigned status;                          /* of the answer */
 	void *user;                               /* of a stream */
@@ -154,6 +157,18 @@ gateway_http_close(struct gateway_request *r)
 	resume(r);
 }
 
+bool
+gateway_http_deserted(const struct gateway_request *r)
+{
+	char byte;
+	ssize_t n = recv(r->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	/* Over TLS all that can come of who waits for an answer is the notice that he goes. */
+	if (n > 0)
+		return r->http->tls != NULL;
+	return n == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
 /* -- Requests -- */
 
 static enum MHD_Result
@@ -166,7 +181,7 @@ answer(struct gateway_request *r, struct MHD_Response *response)
 	MHD_add_response_header(response, "X-Accel-Buffering", "no");
 	MHD_add_response_header(response, "Content-Type",
 	    r->known ? "application/octet-stream" : "text/plain");
-	if (r->kind != OPEN && (r->kind != UP || r->bodies->on_answer == NULL))
+	if (r->kind != OPEN && !r->bounded && (r->kind != UP || r->bodies->on_answer == NULL))
 		MHD_add_response_header(response, "Connection", "close");
 	result = MHD_queue_response(r->connection, r->status, response);
 	MHD_destroy_response(response);
@@ -220,6 +235,33 @@ answer_down(struct gateway_request *r)
 	    MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READ_MIN, on_content, r, NULL));
 }
 
+/*
+ * All of it is known before the head is written: its length is told, which proxies that speak HTTP/1.0 want,
+ * and the connection goes on to the next one. libmicrohttpd asks again when it is resumed.
+ */
+static enum MHD_Result
+answer_burst(struct gateway_request *r)
+{
+	struct gateway_http *h = r->http;
+	uint8_t body[BURST_CAP];
+	size_t n = 0;
+	long got = 0;
+
+	if (r->closing)
+		return MHD_NO;
+	h->called = true;
+	while (sizeof(body) - n >= READ_MIN &&
+	    (got = r->bodies->on_read(h->arg, r->user, body + n, sizeof(body) - n)) > 0)
+		n += (size_t)got;
+	if (got == GATEWAY_HTTP_END)
+		return answer_bytes(r, body, n);
+	if (got > 0)
+		return MHD_NO;
+	MHD_suspend_connection(r->connection);
+	r->suspended = true;
+	return MHD_YES;
+}
+
 /* What stands behind "vofw/1/", under whatever prefix; NULL when that is not in the path. */
 static const char *
 find_route(const char *url)
@@ -237,12 +279,15 @@ classify(struct gateway_request *r, const char *path, const char *method)
 		const char *prefix, *method;
 		enum kind kind;
 		const struct gateway_http_bodies *bodies;
+		bool bounded;
 	} routes[] = {
-		{ "vofw/1/open", "POST", OPEN, NULL },
-		{ "vofw/1/down/", "GET", DOWN, r->http->handlers.streams },
-		{ "vofw/1/up/", "POST", UP, r->http->handlers.streams },
-		{ "vofw/1/probe/down/", "GET", DOWN, r->http->handlers.probes },
-		{ "vofw/1/probe/up/", "POST", UP, r->http->handlers.probes },
+		{ "vofw/1/open", "POST", OPEN, NULL, false },
+		{ "vofw/1/down/", "GET", DOWN, r->http->handlers.streams, false },
+		{ "vofw/1/up/", "POST", UP, r->http->handlers.streams, false },
+		{ "vofw/1/get/", "GET", DOWN, r->http->handlers.streams, true },
+		{ "vofw/1/put/", "POST", UP, r->http->handlers.streams, true },
+		{ "vofw/1/probe/down/", "GET", DOWN, r->http->handlers.probes, false },
+		{ "vofw/1/probe/up/", "POST", UP, r->http->handlers.probes, false },
 	};
 	size_t i;
 
@@ -259,6 +304,7 @@ classify(struct gateway_request *r, const char *path, const char *method)
 			continue;
 		r->kind = routes[i].kind;
 		r->bodies = routes[i].bodies;
+		r->bounded = routes[i].bounded;
 		r->status = MHD_HTTP_OK;
 		return;
 	}
@@ -291,10 +337,14 @@ request_begin(struct gateway_request *r, const char *url, const char *method)
 		h->called = true;
 		r->status = r->bodies->on_request(h->arg, r, path, &r->user);
 		if (r->status == MHD_HTTP_OK)
-			gateway_conn_set_pending(r->conn, false);
+			gateway_conn_becomes(r->conn, GATEWAY_CONN_BUSY);
 		else
 			r->kind = REFUSED;
+		r->bounded &= r->kind != REFUSED;
 	}
+	/* A proxy may send strangers' requests on the connection that it used for an agent. */
+	if (r->kind == REFUSED || r->kind == OPEN)
+		gateway_conn_becomes(r->conn, GATEWAY_CONN_PENDING);
 	if (r->kind == REFUSED) {
 		h->counters.refused++;
 		return answer_refused(r);
@@ -332,7 +382,7 @@ request_end(struct gateway_request *r)
 	case OPEN:
 		return answer_open(r);
 	case DOWN:
-		return answer_down(r);
+		return r->bounded ? answer_burst(r) : answer_down(r);
 	case UP:
 		return answer_up(r);
 	case REFUSED:
@@ -375,7 +425,8 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
 	}
 	/* It may linger, or bring a next request: its days are counted again. */
 	if (!h->closing)
-		gateway_conn_set_pending(r->conn, true);
+		gateway_conn_becomes(r->conn,
+		    r->bounded ? GATEWAY_CONN_RESTING : GATEWAY_CONN_PENDING);
 	LIST_REMOVE(r, link);
 	mem_free(r);
 	*context = NULL;

@@ -84,6 +84,9 @@ struct gateway_http_counters gateway_http_counters(const struct gateway_http *h)
 /* on_read has bytes again after it gave 0. */
 void gateway_http_wake(struct gateway_request *r);
 
+/* Who asked has closed its connection; libmicrohttpd does not look at those that wait for on_read. */
+bool gateway_http_deserted(const struct gateway_request *r);
+
 /* No handler is called for it any more; its connection is closed by the next gateway_http_run. */
 void gateway_http_close(struct gateway_request *r);
 

@@ -231,6 +231,9 @@ repeat_acks(struct tunnel *t, uint64_t now_us)
 void
 tunnel_stream_gone(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why why, uint64_t now_us)
 {
+	/* What was to bring a burst and brought nothing was no answer of the peer. */
+	if (why == TUNNEL_WHY_ORDERLY && s->bounded && !s->writes && s->heard_us == 0)
+		why = TUNNEL_WHY_CUT;
 	t->stats.streams_ended[why]++;
 	if (why == TUNNEL_WHY_MALFORMED)
 		t->stats.malformed++;
