@@ -18,7 +18,7 @@ def _decode(code):
     return _BIAS - magnitude if code & 0x80 else magnitude - _BIAS
 
 
-def _encode(sample):
+def encode(sample):
     sign = 0x80 if sample < 0 else 0
     magnitude = min(abs(sample), 32635) + _BIAS
     exponent = max(0, magnitude.bit_length() - 8)
@@ -82,7 +82,7 @@ class Talker(Hearing):
         begin = time.monotonic()
         for number in range(len(samples) // audio.FRAME):
             at = number * audio.FRAME
-            payload = bytes(map(_encode, samples[at:at + audio.FRAME]))
+            payload = bytes(map(encode, samples[at:at + audio.FRAME]))
             header = (b"\x80\x00" + number.to_bytes(2, "big") + at.to_bytes(4, "big")
                       + self.port.to_bytes(4, "big"))
             if self._ended.wait(max(0.0, begin + number / 50 - time.monotonic())):

@@ -8,6 +8,7 @@
 """
 
 import os
+import re
 import socket
 
 from . import audio
@@ -77,6 +78,16 @@ class Firewall(Namespace):
         """Packets of the one connection that comes from `port` of the LAN vanish from now on."""
         self.nft(f"add rule inet firewall cut tcp sport {port} counter drop\n"
                  f"add rule inet firewall cut tcp dport {port} counter drop\n")
+
+    def struck(self):
+        """How many packets the rules of cut, cut_one, lose and close_all have hit."""
+        chain = self.run("nft", "list", "chain", "inet", "firewall", "cut")
+        return sum(int(n) for n in re.findall(r"counter packets (\d+)", chain))
+
+    def forget_idle(self, seconds):
+        """Connections that were silent for so long are forgotten, and their packets dropped."""
+        self.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
+        self.sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", seconds)
 
     def lose(self, percent):
         """So many of the packets of established connections vanish, by chance, both ways."""
@@ -168,6 +179,11 @@ class Lab:
         if not os.access(path, os.X_OK):
             raise Failure(f"{path} is not there: build first, or set VOFW_BIN_DIR")
         return path
+
+    @staticmethod
+    def measured(text):
+        """A figure that the run's output shows, also when the test passes."""
+        print(f"measured: {text}", flush=True)
 
     def keep(self, process):
         self.processes.append(process)
