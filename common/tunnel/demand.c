@@ -26,10 +26,10 @@
 #define SPARE_THIN 2
 
 /* While all streams stall: a fresh one so often, at first and after a while. */
-#define BLACK_US (100 * CLOCK_MS) /* beyond a round trip */
-#define BLACK_MIN_US (150 * CLOCK_MS)
+#define BLACK_US (130 * CLOCK_MS) /* and a quarter of a round trip */
 #define GIVE_UP_US (400 * CLOCK_MS)
 #define HANGING_MAX 10
+#define HANG_US (100 * CLOCK_MS) /* and four round trips */
 #define FRESH_US (100 * CLOCK_MS)
 #define FRESH_FOR_US (6 * CLOCK_S)
 #define FRESH_LATER_US CLOCK_S
@@ -200,7 +200,7 @@ count_streams(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 
 	for (size_t i = 0; i < t->streams_n[dir]; i++) {
 		const struct tunnel_stream *s = t->streams[dir][i];
-		bool hung = s->phase == STREAM_OPENING && now_us - s->opened_us > HUNG_US;
+		bool hung = s->phase == STREAM_OPENING && now_us - s->opened_us >= HUNG_US;
 
 		if (s->bounded)
 			continue;
@@ -231,15 +231,22 @@ short_of(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
  * comes all the time, be it acknowledgements.
  */
 static uint64_t
-patience_us(const struct tunnel *t, uint64_t now_us)
+patience_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
-	uint64_t us = output_srtt_us(t) + BLACK_US;
+	bool polled = poll_on(t, dir);
+	/* A request that is answered takes the whole round trip until the next one can be. */
+	uint64_t us = (polled ? output_srtt_us(t) : output_srtt_us(t) / 4) + BLACK_US;
 
-	if (us < BLACK_MIN_US)
-		us = BLACK_MIN_US;
-	if (now_us - t->voice_us > VOICE_PAUSE_US || t->voice_us - t->voice_since_us < us)
-		return SCHED_DEAD_US;
-	return us < SCHED_DEAD_US ? us : SCHED_DEAD_US;
+	if (now_us - t->voice_us <= VOICE_PAUSE_US && t->voice_us - t->voice_since_us >= us)
+		return us < SCHED_DEAD_US ? us : SCHED_DEAD_US;
+	/* Bounded streams say nothing between two heartbeats. */
+	return polled ? t->cfg.heartbeat_busy_us * 3 / 2 + 2 * t->srtt_us : SCHED_DEAD_US;
+}
+
+bool
+demand_silent(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	return duty_busy(t) && now_us - t->heard_us[dir] >= patience_us(t, dir, now_us);
 }
 
 /*
@@ -250,12 +257,9 @@ patience_us(const struct tunnel *t, uint64_t now_us)
 static uint64_t
 fresh_every_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
-	uint64_t silent_us = now_us - t->alive_us[dir], patience = patience_us(t, now_us);
+	uint64_t silent_us = now_us - t->heard_us[dir], patience = patience_us(t, dir, now_us);
 
-	/* Bounded streams say nothing between two heartbeats. */
-	if (patience == SCHED_DEAD_US && poll_on(t, dir))
-		patience = t->cfg.heartbeat_busy_us * 3 / 2 + 2 * t->srtt_us;
-	if (!duty_busy(t) || silent_us < patience || silent_us > FRESH_LATER_FOR_US)
+	if (!demand_silent(t, dir, now_us) || silent_us > FRESH_LATER_FOR_US)
 		return CLOCK_NEVER;
 	if (patience == SCHED_DEAD_US && count_streams(t, dir, now_us).healthy > 0)
 		return CLOCK_NEVER;
@@ -275,7 +279,12 @@ fresh_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	uint64_t every_us = fresh_every_us(t, dir, now_us);
 
-	return every_us == CLOCK_NEVER ? CLOCK_NEVER : t->demand[dir].fresh_us + every_us;
+	if (every_us != CLOCK_NEVER)
+		return t->demand[dir].fresh_us + every_us;
+	/* By then it may be so; while it is not known better, that is what to wake for. */
+	return duty_busy(t) && !demand_silent(t, dir, now_us) ?
+	    t->heard_us[dir] + patience_us(t, dir, now_us) :
+	    CLOCK_NEVER;
 }
 
 /* While all of them are silent only fresh_every_us opens more. */
@@ -289,12 +298,15 @@ short_of_polls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 	return poll_on(t, dir) && !demand_stalls(t, dir, now_us) && poll_short(t, dir, n, now_us);
 }
 
-/* Those that are opening for longest have lost their SYN; too many of them are of no use. */
-static void
-abandon_hung(struct tunnel *t, enum tunnel_dir dir)
+/*
+ * Whether there is room for a fresh stream. Those that are opening for longer than the request and its
+ * answer take have lost their SYN, which TCP repeats only after a second; they make room.
+ */
+static bool
+room_for_fresh(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	struct tunnel_stream *oldest = NULL;
-	unsigned n = 0;
+	unsigned n = t->demand[dir].asked_n;
 
 	for (size_t i = 0; i < t->streams_n[dir]; i++) {
 		struct tunnel_stream *s = t->streams[dir][i];
@@ -305,15 +317,33 @@ abandon_hung(struct tunnel *t, enum tunnel_dir dir)
 		if (oldest == NULL || s->opened_us < oldest->opened_us)
 			oldest = s;
 	}
-	if (n >= HANGING_MAX)
+	if (n >= HANGING_MAX && oldest != NULL &&
+	    now_us - oldest->opened_us > 4 * output_srtt_us(t) + HANG_US)
 		stream_abort(t, oldest, TUNNEL_WHY_DEAD);
+	else if (n >= HANGING_MAX)
+		return false;
+	return t->streams_n[dir] + t->demand[dir].asked_n < STREAMS_MAX;
+}
+
+/*
+ * How many at a time: a new connection carries ten segments in its first round trip, and many calls are
+ * more than that. When those did not get through either, the line is black, and one tries at a time.
+ */
+static unsigned
+fresh_n(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	unsigned n = 1 + to_have(t, dir, now_us) / 4;
+
+	if (now_us - t->heard_us[dir] > patience_us(t, dir, now_us) + FRESH_US)
+		return 1;
+	return n < HANGING_MAX / 2 ? n : HANGING_MAX / 2;
 }
 
 /* When a cut lasts, what was there is replaced as soon as something works again. */
 static void
 give_up(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
-	if (now_us - t->alive_us[dir] < GIVE_UP_US)
+	if (now_us - t->heard_us[dir] < GIVE_UP_US)
 		return;
 	for (size_t i = 0; i < t->streams_n[dir]; i++)
 		if (t->streams[dir][i]->phase == STREAM_LIVE || t->streams[dir][i]->bounded)
@@ -347,11 +377,10 @@ open_missing(struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 	/* Also when there is no room for one: it is tried again in time, and not at once. */
 	d->fresh_us = now_us;
 	give_up(t, dir, now_us);
-	abandon_hung(t, dir);
 	/* One that waits to be filled will do. */
 	if (t->polls[dir].on && dir == t->writes && poll_choose(t) != NULL)
 		return;
-	if (t->streams_n[dir] + d->asked_n < STREAMS_MAX)
+	for (unsigned n = fresh_n(t, dir, now_us); n > 0 && room_for_fresh(t, dir, now_us); n--)
 		ask(t, dir, t->polls[dir].on, now_us);
 }
 
@@ -419,12 +448,30 @@ demand_run(struct tunnel *t, uint64_t now_us)
 	}
 }
 
+/* When one that is opening is no hope any more, and another one is opened instead. */
+static uint64_t
+hung_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	uint64_t due = CLOCK_NEVER;
+
+	for (size_t i = 0; i < t->streams_n[dir]; i++) {
+		const struct tunnel_stream *s = t->streams[dir][i];
+		uint64_t at = s->opened_us + HUNG_US;
+
+		if (s->phase == STREAM_OPENING && at > now_us && at < due)
+			due = at;
+	}
+	return due;
+}
+
 static uint64_t
 direction_due_us(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
 {
 	const struct tunnel_demand *d = &t->demand[dir];
 	uint64_t timeout = d->asked_us + ASKED_TIMEOUT_US, due = fresh_due_us(t, dir, now_us);
+	uint64_t hung = hung_due_us(t, dir, now_us);
 
+	due = hung < due ? hung : due;
 	if (d->asked_n > 0 && timeout < due)
 		due = timeout;
 	if ((short_of(t, dir, now_us) || short_of_polls(t, dir, now_us)) && d->next_open_us < due)

@@ -18,6 +18,8 @@
 #define CROWD_N 4
 #define CROWD_MAX 4
 #define MEASURE_BEATS 2
+#define ANSWER_US \
+	(700 * CLOCK_MS) /* and two round trips: TCP has repeated a lost segment by then */
 #define STANDSTILL_US (500 * CLOCK_MS) /* a tick so late: this machine slept, not the peer */
 #define CATCH_UP_US CLOCK_S            /* then what came meanwhile is read first */
 
@@ -142,6 +144,18 @@ duty_dead(const struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us
 }
 
 /*
+ * Without calls nothing flows but questions and answers. A firewall that forgets idle connections makes
+ * them vanish, and so would the next call: one that is not answered in time is doubt enough.
+ */
+static uint64_t
+unanswered_us(const struct tunnel *t, const struct tunnel_stream *s)
+{
+	uint64_t since = s->writes ? s->u.w.path.waiting_us : t->asked_us;
+
+	return later(after(since, ANSWER_US + 2 * t->srtt_us), t->judge_us);
+}
+
+/*
  * While calls are up the dead-man timer is slow: the client opens another stream in the place of
  * one that is stalled or missed a few heartbeats, and the suspect one goes only when the other one
  * works.
@@ -153,8 +167,10 @@ suspect_us(const struct tunnel *t, const struct tunnel_stream *s)
 	uint64_t all_since = t->alive_us[s->dir];
 
 	if (t->cfg.role != TUNNEL_CLIENT || s->due || s->phase != STREAM_LIVE ||
-	    since == CLOCK_NEVER || t->busy_since_us == CLOCK_NEVER)
+	    since == CLOCK_NEVER)
 		return CLOCK_NEVER;
+	if (t->busy_since_us == CLOCK_NEVER)
+		return unanswered_us(t, s);
 	since = later(since, t->busy_since_us);
 	all_since = later(all_since, t->busy_since_us);
 	if (s->writes)

@@ -255,21 +255,33 @@ output_elsewhere(const struct tunnel *t, uint32_t serial)
 	return poll_on(t, t->writes);
 }
 
+/* There is a stream that was opened, or heard of, since all were doubted. */
+static bool
+any_trusted(const struct tunnel *t)
+{
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++)
+		if (t->paths[i]->open && t->paths[i]->connected && !t->paths[i]->doubted)
+			return true;
+	return false;
+}
+
 /*
  * Batches of voice that may still wait in the line: a line keeps their order, so what went out before
- * one that has come is lost, and only its repetition is on its way.
+ * one that has come is lost, and only its repetition is on its way. What doubted streams have is taken
+ * for lost as soon as there are others.
  */
 static size_t
 in_flight(const struct tunnel *t, uint64_t now_us)
 {
 	uint64_t patience_us = sched_patience_us(output_srtt_us(t));
+	bool trusted = any_trusted(t);
 	size_t n = datapath_in_flight(t);
 
 	for (size_t i = 0; i < t->streams_n[t->writes]; i++) {
 		const struct stream_writer *w = &t->streams[t->writes][i]->u.w;
 		uint64_t voice_n = w->sent_voice_n;
 
-		if (sched_stalled(&w->path, patience_us, now_us))
+		if (sched_stalled(&w->path, patience_us, now_us) || (trusted && w->path.doubted))
 			continue;
 		n += w->queued_voice_n;
 		for (uint64_t k = w->sent_n; k > w->acked_n && w->sent_n - k < MARKS_N - 1 &&
@@ -317,6 +329,22 @@ affordable(struct tunnel *t, const struct batch *b, uint64_t now_us)
 		return false;
 	t->tokens -= (double)(b->len + WIRE_EXTRA) * 8;
 	return true;
+}
+
+/*
+ * Nothing is acknowledged any more, on no stream: those that are idle look best and may be as dead as the
+ * others. One that is opened now, or that is heard of again, goes before them.
+ */
+static void
+doubt_all(struct tunnel *t, uint64_t now_us)
+{
+	/* Streams that only stand by for datagrams are silent by nature. */
+	if (now_us - t->voice_us > VOICE_PAUSE_US || t->doubted_us > t->heard_us[t->writes] ||
+	    !demand_silent(t, t->writes, now_us))
+		return;
+	t->doubted_us = now_us;
+	for (size_t i = 0; i < t->streams_n[t->writes]; i++)
+		t->paths[i]->doubted = t->paths[i]->heard_us != 0;
 }
 
 static void
@@ -415,6 +443,7 @@ flush_media(struct tunnel *t, uint64_t now_us)
 		output_drop_waiting(t, now_us);
 	if (STAILQ_EMPTY(&t->closed) || (polls && !leaves))
 		return;
+	doubt_all(t, now_us);
 	flying = in_flight(t, now_us);
 	while ((t->writable || !polls) && (b = STAILQ_FIRST(&t->closed)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->closed, next);

@@ -238,6 +238,9 @@ struct tunnel {
 	/* Time. */
 	enum tunnel_state state;
 	uint64_t alive_us[2]; /* a direction: when it last had a live stream */
+	uint64_t heard_us[2]; /* ... and when something last came of it */
+	uint64_t asked_us;    /* since when a question of ours that went out waits; CLOCK_NEVER */
+	uint64_t doubted_us;  /* when all streams that this end writes were last doubted; 0 = never */
 	uint64_t srtt_us, sampled_us, pinged_us;
 	bool rests[2]; /* a direction: its voice goes by datagrams, its streams say little */
 	uint64_t rested_us[2]; /* when it last was so */
@@ -373,6 +376,7 @@ uint64_t demand_due_us(const struct tunnel *t, uint64_t now_us);
 void demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why why,
     uint64_t now_us);
 bool demand_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
+bool demand_silent(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us); /* of both ends */
 uint64_t demand_jitter(struct tunnel *t, uint64_t v); /* v +- 10 % */
 
 #endif

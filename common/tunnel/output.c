@@ -216,6 +216,9 @@ output_acked(struct tunnel *t, struct tunnel_stream *s, uint64_t batches_n, uint
 		w->acked_wanting_n = m->wanting_n;
 		w->acked_voice_n = m->voice_n;
 		guard_sample(&t->guard, now_us - m->wanting_us, alone, now_us);
+		/* What went out before may have come before the silence. */
+		if (m->wanting_us > t->doubted_us)
+			w->path.doubted = false;
 	}
 	w->path.waiting_us = now_us;
 	w->path.heard_us = now_us;
@@ -369,6 +372,8 @@ output_write(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t
 	note_sent(w, b, now_us);
 	if (s->bounded)
 		poll_wrote(t, s, wanting(b), now_us);
+	if (b->kind == BATCH_PING && t->asked_us == CLOCK_NEVER)
+		t->asked_us = now_us;
 	t->stats.batches_sent++;
 	if (!b->again)
 		t->stats.media_sent += b->media_n;

@@ -18,6 +18,7 @@ enum rank {
 	RANK_IDLE,
 	RANK_WAITING,
 	RANK_OPENING,
+	RANK_DOUBTED,
 	RANK_LATE,
 	RANK_UNCONNECTED,
 	RANK_STALLED
@@ -64,6 +65,8 @@ rank_of(const struct sched_path *p, const struct sched_ask *ask)
 		return RANK_OPENING;
 	if (sched_late(p, ask->patience_us, ask->now_us))
 		return RANK_LATE;
+	if (p->doubted)
+		return RANK_DOUBTED;
 	if (ask->together && sched_half(p, ask->now_us))
 		return RANK_HALF;
 	return p->outstanding == 0 ? RANK_IDLE : RANK_WAITING;

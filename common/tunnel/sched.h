@@ -23,6 +23,8 @@ struct sched_path {
 	uint64_t used_us;    /* when it last took a batch; 0 = never */
 	uint64_t voice_us;   /* when it last took voice; 0 = never */
 	bool half;           /* that was the first batch of a pair */
+	bool
+	    doubted; /* the direction fell silent, and nothing of this path was acknowledged since */
 	uint64_t opened_us;
 };
 
@@ -58,7 +60,8 @@ struct sched_ask {
  * The index of the path for the next batch, of paths[0..n). The best are idle: of these that which
  * most recently heard from the peer, when equal the one used longest ago. Then those with something
  * outstanding whose oldest is no older than the patience, the fewest batches first. Then those that
- * never heard from the peer but are connected; then those out of patience, the one first whose oldest
+ * never heard from the peer but are connected; then those that are doubted, the fewest batches first;
+ * then those out of patience, the one first whose oldest
  * is youngest; then those that may not even be connected, the youngest first; last those that are
  * stalled. With `together` those that wait for the second batch of a pair go before all. SCHED_NONE when
  * none is open.

@@ -139,7 +139,9 @@ void
 stream_heard(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 {
 	s->heard_us = now_us;
-	t->alive_us[s->dir] = now_us;
+	t->alive_us[s->dir] = t->heard_us[s->dir] = now_us;
+	if (!s->writes)
+		t->asked_us = CLOCK_NEVER;
 	if (s->bounded)
 		poll_heard(t, s, now_us);
 	if (s->phase == STREAM_OPENING) {

@@ -57,7 +57,8 @@ tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *
 	t->ack_us = CLOCK_NEVER;
 	t->state = TUNNEL_CONNECTING;
 	t->alive_us[TUNNEL_UP] = t->alive_us[TUNNEL_DOWN] = now_us;
-	t->busy_since_us = CLOCK_NEVER;
+	t->heard_us[TUNNEL_UP] = t->heard_us[TUNNEL_DOWN] = now_us;
+	t->busy_since_us = t->asked_us = CLOCK_NEVER;
 	t->pinged_us = now_us;
 	guard_init(&t->guard, 0, now_us);
 	t->slow_us = CLOCK_NEVER;

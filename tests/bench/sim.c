@@ -36,7 +36,8 @@ struct cell {
 	struct line_set line;                           /* both ways; on is set */
 	void (*step)(struct sim *s, uint64_t since_us); /* every STEP_US after the warming up */
 	unsigned seconds;
-	bool black;
+	double black_ms; /* so long nothing passes; three times, 30 s apart */
+	bool dropped;    /* instead all connections vanish, and new ones pass */
 };
 
 struct result {
@@ -93,7 +94,7 @@ run_steps(const struct options *o, const struct cell *c, enum mode mode, struct 
 	}
 }
 
-/* Three black-outs of 3 s, 30 s apart; the slowest recovery counts. */
+/* Three of them, 30 s apart; the slowest recovery counts. */
 static void
 run_black(const struct options *o, const struct cell *c, enum mode mode, struct sim *s,
     struct sim_voice *v, struct result *out)
@@ -101,9 +102,12 @@ run_black(const struct options *o, const struct cell *c, enum mode mode, struct 
 	for (int i = 0; i < 3; i++) {
 		uint64_t end, took;
 
-		sim_run(s, 1234567); /* not in step with anything */
-		sim_black(s, 3 * CLOCK_S);
-		end = sim_now_us(s) + 3 * CLOCK_S;
+		sim_run(s, 1234567 + o->seed * 7919); /* not in step with anything */
+		end = sim_now_us(s) + (uint64_t)(c->black_ms * 1e3);
+		if (c->dropped)
+			sim_swallow_all(s);
+		else
+			sim_black(s, end - sim_now_us(s));
 		for (unsigned k = 0; k < 300; k++) {
 			sim_run(s, STEP_US);
 			if (o->trace && mode == MODE_TUNNEL && k % 5 == 4)
@@ -137,7 +141,7 @@ run(const struct options *o, const struct cell *c, enum mode mode)
 	v = sim_voice_new(s, c->calls, mode == MODE_UDP);
 	sim_run(s, WARM_US);
 	sim_voice_begin(v);
-	(c->black ? run_black : run_steps)(o, c, mode, s, v, &out);
+	(c->black_ms > 0 || c->dropped ? run_black : run_steps)(o, c, mode, s, v, &out);
 	sim_voice_end(v);
 	sim_voice_report(v, 2, &out.r);
 	tunnel_line(s->end[SIM_CLIENT].t, sim_now_us(s), &out.line);
@@ -169,7 +173,7 @@ run_cell(const struct options *o, const struct cell *c)
 	    100 * u.r.late100, u.r.mos, u.r.bytes, 100 * t.r.late60, 100 * t.r.late100,
 	    100 * t.r.lost, t.r.p99_ms, t.r.mos, t.r.bytes, t.r.mos - u.r.mos, t.streams, t.over,
 	    tunnel_redundancy_str(t.line.way[TUNNEL_UP].redundancy));
-	if (c->black)
+	if (c->black_ms > 0 || c->dropped)
 		printf("  voice again after %.0f ms (UDP %.0f)", t.recovery_ms, u.recovery_ms);
 	printf("\n");
 	fflush(stdout);
@@ -226,8 +230,12 @@ static const struct cell scenarios[] = {
 	    LINE(.delay_ms = 40, .loss_pct = 1, .rate_kbit = 100, .queue_ms = 100) },
 	{ .name = "deep",
 	    LINE(.delay_ms = 20, .loss_pct = 1, .rate_kbit = NARROW_KBIT, .queue_ms = 500) },
-	{ .name = "black40", LINE(.delay_ms = 20), .black = true },
-	{ .name = "black80", LINE(.delay_ms = 40), .black = true },
+	{ .name = "black40", LINE(.delay_ms = 20), .black_ms = 3000 },
+	{ .name = "black80", LINE(.delay_ms = 40), .black_ms = 3000 },
+	{ .name = "cut600", LINE(.delay_ms = 40), .black_ms = 600 },
+	{ .name = "cut1000", LINE(.delay_ms = 40), .black_ms = 1000 },
+	{ .name = "cut1500", LINE(.delay_ms = 40), .black_ms = 1500 },
+	{ .name = "dropped", LINE(.delay_ms = 40), .dropped = true },
 	{ .name = "flap", LINE(.delay_ms = 40), .step = step_flap },
 	{ .name = "rttstep", LINE(.delay_ms = 10), .step = step_rtt },
 	{ .name = "rttloss", LINE(.delay_ms = 10, .loss_pct = 1), .step = step_rtt },

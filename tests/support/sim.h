@@ -104,6 +104,9 @@ double sim_by_datagram(struct sim *s, int side);
 /* Cuts every connection that there is: both ends learn of it within 100 ms. */
 void sim_cut_all(struct sim *s);
 
+/* A firewall forgets every connection that there is: their packets vanish, new ones are let through. */
+void sim_swallow_all(struct sim *s);
+
 /* Both ways; what else the line can do is in s->line.set. */
 void sim_set_rtt(struct sim *s, double rtt_ms);
 void sim_set_loss(struct sim *s, double percent);

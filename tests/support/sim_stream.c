@@ -37,11 +37,12 @@ struct sim_stream {
 	uint8_t *body; /* bounded, UP: all of it, before the request is made */
 	size_t body_len;
 	bool accepted;
-	bool held;    /* by the proxy */
-	bool ready;   /* the writer may have bytes */
-	bool pumping; /* it is in the list of those */
-	bool ended;   /* the writer said END */
-	bool gone[2]; /* the side knows that it is over, or never knew of it */
+	bool held;      /* by the proxy */
+	bool ready;     /* the writer may have bytes */
+	bool pumping;   /* it is in the list of those */
+	bool ended;     /* the writer said END */
+	bool swallowed; /* no packet of its connection passes any more */
+	bool gone[2];   /* the side knows that it is over, or never knew of it */
 };
 
 static int
@@ -108,7 +109,7 @@ on_tell(void *obj, uint64_t side, uint64_t why)
 	struct sim_stream *p = obj;
 	uint64_t at;
 
-	if (p->gone[side])
+	if (p->gone[side] || p->swallowed)
 		return;
 	at = sim_line_pass(&p->sim->line, side == SIM_SERVER ? 0 : 1,
 	    SIM_TCP_HEADERS + (p->bounded ? RESPONSE_LEN : 0));
@@ -310,7 +311,7 @@ on_exchanged(void *obj, uint64_t sent_us, uint64_t phase)
 {
 	struct sim_stream *p = obj;
 
-	if (phase != p->phase || p->gone[SIM_CLIENT])
+	if (phase != p->phase || p->gone[SIM_CLIENT] || p->swallowed)
 		return;
 	p->rtt_us = sim_now_us(p->sim) - sent_us;
 	if (phase == PHASE_SYN && p->sim->cfg.tls) {
@@ -453,6 +454,18 @@ sim_stream_free_all(struct sim *s)
 		s->streams = p->next;
 		mem_free(p->body);
 		mem_free(p);
+	}
+}
+
+void
+sim_swallow_all(struct sim *s)
+{
+	for (struct sim_stream *p = s->streams; p != NULL; p = p->next) {
+		p->swallowed = true;
+		if (p->up != NULL)
+			sim_tcp_swallow(p->up);
+		if (p->down != NULL)
+			sim_tcp_swallow(p->down);
 	}
 }
 

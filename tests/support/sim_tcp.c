@@ -83,7 +83,7 @@ tcp_send_ack(struct sim_tcp *c)
 	c->unacked_n = 0;
 	c->delack_us = CLOCK_NEVER;
 	at = sim_line_pass(c->cfg.line, !c->cfg.way, SIM_TCP_HEADERS + (bits != 0 ? 12 : 0));
-	if (at == CLOCK_NEVER)
+	if (at == CLOCK_NEVER || c->swallowed)
 		return;
 	if (at < c->last_ack_arrival_us)
 		at = c->last_ack_arrival_us;
@@ -161,6 +161,12 @@ sim_tcp_write(struct sim_tcp *c, const uint8_t *data, size_t n, size_t overhead,
 	tcp_after_idle(c);
 	tcp_transmit(c);
 	c->no_room = c->unsent_len >= SIM_TCP_LOWAT;
+}
+
+void
+sim_tcp_swallow(struct sim_tcp *c)
+{
+	c->swallowed = true;
 }
 
 size_t

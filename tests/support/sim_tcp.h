@@ -49,6 +49,9 @@ void sim_tcp_write(struct sim_tcp *c, const uint8_t *data, size_t n, size_t over
 
 size_t sim_tcp_unsent(const struct sim_tcp *c); /* bytes that wait for the window */
 
+/* Whatever it sends from now on is lost, both ways; what is on the line already arrives. */
+void sim_tcp_swallow(struct sim_tcp *c);
+
 /* No handler is called any more; it frees itself when the last of its packets is gone. */
 void sim_tcp_close(struct sim_tcp *c);
 

@@ -27,6 +27,7 @@ struct sim_tcp {
 	struct sim_clock *clock;
 	struct sim_tcp_facts facts;
 	bool closed;
+	bool swallowed;    /* what is sent from now on is lost */
 	unsigned events_n; /* that refer to it */
 	struct tcp_segment ring[RING_N];
 	uint32_t una, nxt, rcv; /* first unacknowledged, next to send, next to deliver */

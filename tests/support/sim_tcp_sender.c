@@ -85,7 +85,7 @@ send_segment(struct sim_tcp *c, uint32_t i)
 	g->sent_us = c->sent_us = c->clock->now_us;
 	g->lost = false;
 	c->facts.segments++;
-	if (at == CLOCK_NEVER)
+	if (at == CLOCK_NEVER || c->swallowed)
 		return;
 	if (at < c->last_arrival_us)
 		at = c->last_arrival_us;

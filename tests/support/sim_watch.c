@@ -10,6 +10,7 @@
 #include "tests/support/sim_stream.h"
 #include "tunnel/frame.h"
 
+#define SILENCE_US (130 * CLOCK_MS)
 #define VOICE_N 2048 /* batches of voice of one stream that can be outstanding; a power of two */
 
 struct watched {
@@ -17,6 +18,7 @@ struct watched {
 	uint32_t serial;
 	bool preamble_written, preamble_read, ended;
 	uint64_t sent_n, acked_n; /* batches */
+	uint64_t fence_n;         /* it is proven by what it sent after this one */
 	uint64_t wanting_n;       /* number of the last one that wants an acknowledgement */
 	uint64_t idle_since_us;
 	uint64_t voice[VOICE_N];       /* numbers of its batches of voice, */
@@ -28,6 +30,7 @@ struct watched {
 struct watch_dir {
 	LIST_HEAD(, watched) streams;
 	struct sim_watch_way facts;
+	uint64_t heard_us;  /* when something was last acknowledged */
 	uint64_t behind_us; /* when the batches in question were written */
 	unsigned behind_n;  /* of them; judged when that moment is over */
 };
@@ -54,6 +57,26 @@ idle(const struct watched *p)
 	return p->acked_n >= p->wanting_n;
 }
 
+static bool
+proven(const struct watched *p)
+{
+	return p->acked_n > p->fence_n && p->wanting_n > p->fence_n;
+}
+
+/* Something is acknowledged now. After a silence each stream has to prove itself anew. */
+static void
+break_silence(struct sim_watch *w, struct watch_dir *d)
+{
+	uint64_t now = sim_now_us(w->sim);
+	bool silent = now - d->heard_us >= SILENCE_US;
+	struct watched *p;
+
+	d->heard_us = now;
+	if (silent)
+		LIST_FOREACH(p, &d->streams, next)
+			p->fence_n = p->sent_n;
+}
+
 /* At the moment of the choice another stream was idle, and still is when the moment is over. */
 static void
 judge(struct sim_watch *w, struct watch_dir *d)
@@ -64,9 +87,8 @@ judge(struct sim_watch *w, struct watch_dir *d)
 	if (d->behind_n == 0 || d->behind_us == sim_now_us(w->sim))
 		return;
 	LIST_FOREACH(p, &d->streams, next)
-		there_was |=
-		    !p->ended && p->acked_n > 0 && idle(p) && p->idle_since_us < d->behind_us;
-	if (there_was)
+		there_was |= !p->ended && proven(p) && idle(p) && p->idle_since_us < d->behind_us;
+	if (there_was && d->behind_us - d->heard_us < SILENCE_US)
 		d->facts.behind_idle += d->behind_n;
 	d->behind_n = 0;
 }
@@ -75,7 +97,7 @@ static void
 wrote_voice(struct sim_watch *w, struct watch_dir *d, struct watched *p, size_t unsent)
 {
 	d->facts.batches++;
-	d->facts.unproven += p->acked_n == 0;
+	d->facts.unproven += !proven(p);
 	must(p->voice_to - p->voice_from < VOICE_N);
 	p->voice[p->voice_to++ % VOICE_N] = p->sent_n;
 	if (++d->facts.in_flight > d->facts.in_flight_max)
@@ -84,7 +106,7 @@ wrote_voice(struct sim_watch *w, struct watch_dir *d, struct watched *p, size_t 
 		return;
 	d->facts.behind++;
 	/* Before the connection stands, or while it is full, a batch is written long after the choice. */
-	if (p->acked_n == 0 || unsent > 0)
+	if (!proven(p) || unsent > 0)
 		return;
 	d->behind_us = sim_now_us(w->sim);
 	d->behind_n++;
@@ -153,6 +175,7 @@ acked(struct sim_watch *w, enum tunnel_dir dir, const struct frame_ack *a)
 		return;
 	must(a->batches_n <= p->sent_n);
 	judge(w, d);
+	break_silence(w, d);
 	if (!idle(p) && a->batches_n >= p->wanting_n)
 		p->idle_since_us = sim_now_us(w->sim);
 	p->acked_n = a->batches_n;

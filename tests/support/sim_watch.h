@@ -12,7 +12,8 @@
  * the choice of streams by the rule, not by the code that follows it.
  *
  * A stream is idle when all its batches that want an acknowledgement have it, and proven when at
- * least one has.
+ * least one has that it sent since the direction was last silent, which is when nothing of it was
+ * acknowledged for 130 ms.
  */
 struct sim_watch;
 

@@ -130,7 +130,8 @@ no_voice_goes_behind_unacknowledged_data_while_an_idle_stream_exists(void **stat
 		}
 		lab_free(&l);
 	}
-	print_message("%llu batches of voice\n", (unsigned long long)batches);
+	print_message("%llu batches of voice, %llu behind others\n", (unsigned long long)batches,
+	    (unsigned long long)behind_idle);
 	assert_true(batches > 5000 * seeds);
 	/* Some are written in a later moment than that in which they were given to their stream. */
 	assert_true(behind_idle <= batches / 50000);
