@@ -8,7 +8,7 @@ import time
 from lab.agents import Hrac, Hras
 from lab.certificates import Authority
 from lab.kerberos import Realm
-from lab.proxies import Tinyproxy, name_hosts
+from lab.proxies import SocksProxy, Tinyproxy, name_hosts
 from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.squid import Squid
 from lab.wait import expect, wait_for
@@ -136,6 +136,16 @@ def test_a_proxy_of_http_1_0(lab):
     site.over_tls()
     site.call()
     expect("CONNECT" in tinyproxy.log(), "it went through tinyproxy")
+
+
+def test_socks(lab):
+    site = Site(lab)
+    socks = SocksProxy(site.office.proxy, "office", "sesame")
+    site.start(proxy=f"socks5://{DMZ_PROXY}:3128", **LOGIN)
+    site.call()
+    site.over_tls()
+    expect(socks.passed > 0, "it went through the SOCKS proxy")
+    site.no_secret_is_told("sesame")
 
 
 def test_a_wrong_password_is_said_once_and_tried_seldom(lab):
