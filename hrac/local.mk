@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The inside agent. All but main.c are libraries, so that tests link what they test.
-noinst_LIBRARIES += libhrac.a libuplink.a
+noinst_LIBRARIES += libhrac.a libdoctor.a libuplink.a
 libhrac_a_SOURCES = \
 	hrac/facts.c \
 	hrac/hrac.c hrac/hrac.h \
@@ -9,6 +9,14 @@ libhrac_a_SOURCES = \
 	hrac/outage.c hrac/outage.h \
 	hrac/taught.c hrac/taught.h \
 	hrac/watch.c
+libdoctor_a_SOURCES = \
+	hrac/doctor.c hrac/doctor.h hrac/doctor_facts.h hrac/doctor_impl.h \
+	hrac/doctor_json.c \
+	hrac/doctor_judge.c \
+	hrac/doctor_line.c \
+	hrac/doctor_net.c \
+	hrac/doctor_route.c \
+	hrac/doctor_text.c
 libuplink_a_SOURCES = \
 	hrac/pac.c hrac/pac.h \
 	hrac/pac_child.c \
@@ -31,4 +39,4 @@ libuplink_a_SOURCES = \
 
 sbin_PROGRAMS += hrac/hrac
 hrac_hrac_SOURCES = hrac/main.c
-hrac_hrac_LDADD = libhrac.a libuplink.a $(vofw_libs)
+hrac_hrac_LDADD = libhrac.a libdoctor.a libuplink.a $(vofw_libs)

@@ -4,6 +4,7 @@
 
 #include "base/daemon.h"
 #include "config/config.h"
+#include "hrac/doctor.h"
 #include "hrac/hrac.h"
 #include "hrac/pac.h"
 
@@ -23,9 +24,24 @@ unload(void *conf)
 	config_free_hrac(conf);
 }
 
+static int
+doctor(const void *conf, const char *value, bool json)
+{
+	const struct doctor_options options = { .json = json, .is_long = value != NULL };
+
+	return doctor_run(conf, &options);
+}
+
 int
 main(int argc, char **argv)
 {
+	static const struct daemon_action action = {
+		.name = "doctor",
+		.values = "long",
+		.help = "find out what stands in the way to HRAS, print it, and exit",
+		.help_value = "likewise, with silences of up to two minutes",
+		.run = doctor,
+	};
 	static const struct daemon daemon = {
 		.name = "hrac",
 		.summary =
@@ -36,6 +52,7 @@ main(int argc, char **argv)
 		.reload = hrac_reload,
 		.stop = hrac_stop,
 		.free = hrac_free,
+		.action = &action,
 	};
 
 	if (argc > 0 && strcmp(argv[0], PAC_CHILD_NAME) == 0)

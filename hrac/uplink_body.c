@@ -31,10 +31,17 @@ struct uplink_body {
 	uint8_t answer[PROBE_REPORT_MAX]; /* up */
 };
 
+/* 0 for what did not happen. */
+static uint32_t
+since_us(const struct uplink_body *b, uint64_t then_us)
+{
+	return then_us == 0 ? 0 : (uint32_t)(then_us - b->start_us);
+}
+
 static uint32_t
 since_start_us(const struct uplink_body *b)
 {
-	return (uint32_t)(clock_us() - b->start_us);
+	return since_us(b, clock_us());
 }
 
 /* -- The end -- */
@@ -111,8 +118,7 @@ on_done(void *arg, void *user, const struct uplink_http_result *h)
 
 	(void)user;
 	b->request = NULL;
-	if (h->asked_us != 0)
-		r.asked_us = (uint32_t)(h->asked_us - b->start_us);
+	r.asked_us = since_us(b, h->asked_us);
 	if (h->body_len > 0 && h->body_len <= sizeof(b->answer)) {
 		memcpy(b->answer, h->body, h->body_len);
 		b->answer_len = h->body_len;
@@ -132,6 +138,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	snprintf(cause, sizeof(cause), "it was not complete after %.1f s", b->cfg.limit_ms / 1e3);
 	r.cause = cause;
+	r.asked_us = since_us(b, uplink_http_asked_us(b->request));
 	end(b, &r);
 	uplink_http_turn(http);
 }

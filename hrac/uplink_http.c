@@ -425,6 +425,12 @@ uplink_http_stream(struct uplink_http *h, struct uplink_route *route, const char
 }
 
 void
+uplink_http_proxy(struct uplink_http *h, const char *proxy, const char *user, const char *password)
+{
+	uplink_proxy_identify(uplink_proxy_get(&h->proxies, proxy), user, password);
+}
+
+void
 uplink_http_handle(struct uplink_request *r, const struct uplink_http_handlers *handlers, void *arg)
 {
 	r->handlers = handlers;
@@ -439,6 +445,12 @@ uplink_http_segments(const struct uplink_request *r)
 	if (r->fd != CURL_SOCKET_BAD)
 		tcp_segments(r->fd, &s.sent, &s.again);
 	return s;
+}
+
+uint64_t
+uplink_http_asked_us(const struct uplink_request *r)
+{
+	return r->asked_us;
 }
 
 void

@@ -68,6 +68,13 @@ struct uplink_http *uplink_http_new(struct event_base *base,
 void uplink_http_free(struct uplink_http *h); /* closes all requests, without on_done */
 
 /*
+ * Who we are at that proxy (as in uplink_route), when its own address told a user and a password;
+ * the default is what uplink_http_config has. All is copied.
+ */
+void uplink_http_proxy(struct uplink_http *h, const char *proxy, const char *user,
+    const char *password);
+
+/*
  * A request for `path` below the route's base. The route is borrowed until the request is over or
  * closed, and learns from it; `path` and the body are copied; `user` goes to the handlers.
  */
@@ -99,6 +106,9 @@ void uplink_http_handle(struct uplink_request *r, const struct uplink_http_handl
 
 /* What its TCP connection sent until now; for a handler that runs inside libcurl. */
 struct probe_segments uplink_http_segments(const struct uplink_request *r);
+
+/* By clock_us, when the connection was ready; 0 = it is not yet. */
+uint64_t uplink_http_asked_us(const struct uplink_request *r);
 
 /* Asks the owner for a turn, since something was noted from outside of one. */
 void uplink_http_turn(struct uplink_http *h);

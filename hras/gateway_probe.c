@@ -10,7 +10,7 @@
 #include "tunnel/probe.h"
 
 /* A session's own echo probes are small; a visit may measure more, but not for ever. */
-#define RUNNING_MAX 16           /* of one session or visit at a time */
+#define RUNNING_MAX 32           /* of one session or visit at a time */
 #define SESSION_BODY_MAX 65536   /* bytes of a probe's plan */
 #define VISIT_BYTES_MAX 33554432 /* of all the plans of a visit */
 #define VISITS_MAX 64

@@ -19,10 +19,14 @@
 #define TIMER_SLACK_NS 5000UL
 #define STOP_DEADLINE_S 3 /* after SIGTERM; an orderly end that takes longer is cut */
 
+enum { OPTION_ACTION = 256, OPTION_JSON };
+
 struct options {
 	const char *file;
 	bool check_only;
-	bool done; /* -V or -h: all is said */
+	bool action, json;
+	const char *value; /* of the action; NULL = none */
+	bool done;         /* -V or -h: all is said */
 };
 
 struct run {
@@ -45,16 +49,47 @@ usage(const struct daemon *d, FILE *f)
 	    "  -V       print the version and exit\n"
 	    "  -h       print this and exit\n",
 	    d->name, d->summary);
+	if (d->action != NULL)
+		fprintf(f,
+		    "  --%s [--json]\n           %s\n"
+		    "  --%s=%s [--json]\n           %s\n",
+		    d->action->name, d->action->help, d->action->name, d->action->values,
+		    d->action->help_value);
+}
+
+/* A long option. false when it is wrong. */
+static bool
+take_long(const struct daemon *d, int c, struct options *o)
+{
+	if (c == OPTION_JSON) {
+		o->json = true;
+		return true;
+	}
+	o->action = true;
+	o->value = optarg;
+	return optarg == NULL || strcmp(optarg, d->action->values) == 0;
 }
 
 /* false when the command line is wrong. */
 static bool
 parse_options(const struct daemon *d, int argc, char **argv, struct options *o)
 {
+	const struct option longs[] = {
+		{ d->action == NULL ? "" : d->action->name, optional_argument, NULL,
+		    OPTION_ACTION },
+		{ "json", no_argument, NULL, OPTION_JSON },
+		{ NULL, 0, NULL, 0 },
+	};
 	int c;
 
-	while ((c = getopt(argc, argv, "c:tVh")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:tVh", d->action == NULL ? longs + 2 : longs,
+		    NULL)) != -1) {
 		switch (c) {
+		case OPTION_ACTION:
+		case OPTION_JSON:
+			if (!take_long(d, c, o))
+				return false;
+			break;
 		case 'c':
 			o->file = optarg;
 			break;
@@ -73,7 +108,7 @@ parse_options(const struct daemon *d, int argc, char **argv, struct options *o)
 			return false;
 		}
 	}
-	return o->file != NULL && optind == argc;
+	return o->file != NULL && optind == argc && (o->action || !o->json);
 }
 
 /*
@@ -215,6 +250,18 @@ run(const struct daemon *d, const char *file, void *conf)
 	return status;
 }
 
+/* Takes over conf. */
+static int
+act(const struct daemon *d, void *conf, const struct options *o)
+{
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	status = d->action->run(conf, o->value, o->json);
+	d->unload(conf);
+	return status;
+}
+
 int
 daemon_main(const struct daemon *d, int argc, char **argv)
 {
@@ -223,12 +270,14 @@ daemon_main(const struct daemon *d, int argc, char **argv)
 
 	if (!parse_options(d, argc, argv, &o)) {
 		usage(d, stderr);
-		return 1;
+		return o.action ? 2 : 1;
 	}
 	if (o.done)
 		return 0;
 	if (d->load(o.file, &conf) < 0)
-		return 1;
+		return o.action ? 2 : 1;
+	if (o.action && !o.check_only)
+		return act(d, conf, &o);
 	if (o.check_only) {
 		d->unload(conf);
 		return 0;

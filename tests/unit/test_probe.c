@@ -195,7 +195,8 @@ a_path_is_good_for_its_own_probe_only(void **state)
 
 	/* A probe is no stream, and a stream no probe, though the key is one. */
 	assert_int_equal(tunnel_request_parse(path, &stream), ERR_MALFORMED);
-	request_print(&grant, TUNNEL_DOWN, 7, other);
+	stream = (struct tunnel_request){ .dir = TUNNEL_DOWN, .serial = 7 };
+	request_print(&grant, &stream, other);
 	assert_int_equal(request_parse_probe(other, &r), ERR_MALFORMED);
 	for (size_t i = 0; i < strlen(path); i++) {
 		memcpy(other, path, sizeof(other));

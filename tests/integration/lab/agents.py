@@ -56,7 +56,6 @@ class Agent:
         self.host, self.lab = host, host.lab
         self.name = name or host.name
         self.options = merged(self.defaults(), changes or {})
-        self.environment = {}   # of the process, besides what all have
         self.process = None
 
     def defaults(self):
@@ -72,7 +71,7 @@ class Agent:
         with self.host.inside():
             self.process = self.lab.keep(AgentProcess(
                 self.lab, self.name, [self.lab.binary(self.program), "-c", self.write()],
-                env={**SANITIZERS, **self.environment}))
+                env=SANITIZERS))
         if ready:
             self.wait_status(lambda status: True, f"{self.name} to answer")
         return self
