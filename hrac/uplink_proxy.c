@@ -45,6 +45,29 @@ uplink_proxies_free(struct uplink_proxies *t)
 	memset(t, 0, sizeof(*t));
 }
 
+static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+void
+uplink_proxy_identify(struct uplink_proxy *p, const char *user, const char *password)
+{
+	char *last_user = p->user, *last_password = p->password;
+
+	if (same(user, p->user) && same(password, p->password))
+		return;
+	p->user = mem_strdup(user);
+	p->password = mem_strdup(password);
+	wipe(last_user);
+	wipe(last_password);
+	p->scheme = 0;
+	p->refusals = 0;
+	if (p->state != UPLINK_PROXY_KNOCKED)
+		p->state = UPLINK_PROXY_UNKNOWN;
+}
+
 struct uplink_proxy *
 uplink_proxy_get(struct uplink_proxies *t, const char *name)
 {
@@ -59,9 +82,6 @@ uplink_proxy_get(struct uplink_proxies *t, const char *name)
 		mem_free(p->name);
 		p->name = mem_strdup(name);
 		uplink_proxy_identify(p, t->user, t->password);
-		p->scheme = 0;
-		if (p->state == UPLINK_PROXY_OPEN)
-			p->state = UPLINK_PROXY_UNKNOWN;
 		return p;
 	}
 	p = mem_zalloc(sizeof(*p));
@@ -72,15 +92,6 @@ uplink_proxy_get(struct uplink_proxies *t, const char *name)
 	t->first = p;
 	t->n++;
 	return p;
-}
-
-void
-uplink_proxy_identify(struct uplink_proxy *p, const char *user, const char *password)
-{
-	wipe(p->user);
-	wipe(p->password);
-	p->user = mem_strdup(user);
-	p->password = mem_strdup(password);
 }
 
 enum uplink_proxy_verdict

@@ -60,7 +60,10 @@ void uplink_proxies_free(struct uplink_proxies *t);
 #define UPLINK_PROXIES_MAX 64
 struct uplink_proxy *uplink_proxy_get(struct uplink_proxies *t, const char *name);
 
-/* Another user and password than the table's, that its own address had; copies. */
+/*
+ * Another user and password than the table's, that its own address had; copies. What was learned by
+ * others than these holds no more.
+ */
 void uplink_proxy_identify(struct uplink_proxy *p, const char *user, const char *password);
 
 enum uplink_proxy_verdict {

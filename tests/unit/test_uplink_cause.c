@@ -149,30 +149,45 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 {
 	static const struct {
 		const char *answer, *words;
-		bool as_proxy;
+		const char *by_proxy; /* to this URL; NULL = it is HRAS's own address */
 	} cases[] = {
 		{ "HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: 0\r\n\r\n",
-		    "redirect to http://login.example/", false },
+		    "redirect to http://login.example/", NULL },
 		{ "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nHello",
-		    "HTTP 200, text/html (a login page, or a wrong url?)", false },
+		    "HTTP 200, text/html (a login page, or a wrong url?)", NULL },
 		{ "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
-		    "HTTP 404, text/html", false },
+		    "HTTP 404, text/html", NULL },
 		{ "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 		  "Content-Length: 5\r\n\r\nHello",
-		    "cannot be understood", false },
+		    "cannot be understood", NULL },
 		{ "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 		  "Content-Length: 6\r\n\r\nVOFW\x03\x02",
-		    "it speaks version 3 of the protocol, and we speak 2", false },
+		    "it speaks version 3 of the protocol, and we speak 2", NULL },
 		{ "HTTP/1.1 400 Bad\r\nContent-Type: application/octet-stream\r\n"
 		  "Content-Length: 0\r\n\r\n",
-		    "it is of another version", false },
+		    "it is of another version", NULL },
 		{ "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
-		    "the proxy wants a user and a password", true },
+		    "the proxy wants a user and a password", "http://192.0.2.1/" },
 		{ "HTTP/1.1 403 No\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
-		    "the proxy forbids the way to HRAS", true },
+		    "the proxy forbids the way to HRAS", "http://192.0.2.1/" },
 		{ "HTTP/1.1 503 No\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
-		    "the proxy cannot reach HRAS (HTTP 503)", true },
-		{ "GARBAGE\r\n\r\n", "is no web server", false },
+		    "the proxy cannot reach HRAS (HTTP 503)", "http://192.0.2.1/" },
+		{ "HTTP/1.0 411 Length\r\nContent-Length: 0\r\n\r\n",
+		    "the proxy takes no body of unknown length (HTTP 411; it speaks HTTP/1.0)",
+		    "http://192.0.2.1/" },
+		{ "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
+		    "the proxy forbids the way to HRAS (HTTP 403)", "https://192.0.2.1/" },
+		{ "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
+		    "the proxy forbids CONNECT to port 8443 (HTTP 403; most allow 443 alone)",
+		    "https://192.0.2.1:8443/" },
+		{ "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n",
+		    "the proxy knows no CONNECT (HTTP 405)", "https://192.0.2.1/" },
+		{ "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n",
+		    "the proxy cannot reach HRAS (HTTP 502)", "https://192.0.2.1/" },
+		{ "HTTP/1.1 407 Who\r\nProxy-Authenticate: NTLM\r\n"
+		  "Proxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+		    "offers NTLM, Basic)", "https://192.0.2.1/" },
+		{ "GARBAGE\r\n\r\n", "is no web server", NULL },
 	};
 	struct http_pair p;
 	struct liar liar;
@@ -188,8 +203,8 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 	event_add(liar.listener, NULL);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		liar.answer = cases[i].answer;
-		p.uplink_config.urls[0] = cases[i].as_proxy ? "http://192.0.2.1/" : url;
-		p.uplink_config.proxy = cases[i].as_proxy ? url : NULL;
+		p.uplink_config.urls[0] = cases[i].by_proxy != NULL ? cases[i].by_proxy : url;
+		p.uplink_config.proxy = cases[i].by_proxy != NULL ? url : NULL;
 		assert_cause(&p, cases[i].words);
 	}
 	event_free(liar.listener);

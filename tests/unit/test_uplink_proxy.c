@@ -196,6 +196,21 @@ each_proxy_is_known_by_itself(void **state)
 }
 
 static void
+another_password_is_tried_at_once_and_the_same_is_not(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "alice");
+	assert_int_equal(knock(&f, true, CURLAUTH_BASIC), UPLINK_PROXY_NO);
+	uplink_proxy_identify(f.p, "alice", "secret");
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_NO);
+	uplink_proxy_identify(f.p, "alice", "another");
+	assert_int_equal(knock(&f, false, CURLAUTH_BASIC), UPLINK_PROXY_GO);
+	uplink_proxies_free(&f.table);
+}
+
+static void
 the_table_has_an_end(void **state)
 {
 	struct fixture f;
@@ -244,6 +259,7 @@ main(void)
 		cmocka_unit_test(a_wrong_password_is_tried_ever_more_seldom),
 		cmocka_unit_test(a_proxy_that_asks_for_another_scheme_than_before_is_learned_anew),
 		cmocka_unit_test(each_proxy_is_known_by_itself),
+		cmocka_unit_test(another_password_is_tried_at_once_and_the_same_is_not),
 		cmocka_unit_test(the_table_has_an_end),
 		cmocka_unit_test(schemes_are_told_in_words_and_kerberos_in_its_own),
 	};

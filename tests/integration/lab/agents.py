@@ -56,6 +56,7 @@ class Agent:
         self.host, self.lab = host, host.lab
         self.name = name or host.name
         self.options = merged(self.defaults(), changes or {})
+        self.environment = {}   # of the process, besides what all have
         self.process = None
 
     def defaults(self):
@@ -71,7 +72,7 @@ class Agent:
         with self.host.inside():
             self.process = self.lab.keep(AgentProcess(
                 self.lab, self.name, [self.lab.binary(self.program), "-c", self.write()],
-                env=SANITIZERS))
+                env={**SANITIZERS, **self.environment}))
         if ready:
             self.wait_status(lambda status: True, f"{self.name} to answer")
         return self
