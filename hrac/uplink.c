@@ -21,6 +21,18 @@ static const struct metric metrics[] = {
 	METRIC(struct uplink_counters, uplink_refused, METRIC_COUNTER,
 	    "Openings refused for the secret."),
 	METRIC(struct uplink_counters, uplink_failures, METRIC_COUNTER, "Requests that failed."),
+	METRIC(struct uplink_counters, uplink_rung, METRIC_GAUGE,
+	    "The rung in use: 0 none, 1 udp, 2 stream, 3 proxy, 4 poll."),
+	METRIC(struct uplink_counters, uplink_route_changes, METRIC_COUNTER,
+	    "Times that the tunnel went over to another route."),
+	METRIC(struct uplink_counters, uplink_network_changes, METRIC_COUNTER,
+	    "Changes of the network of this machine that were acted on."),
+	METRIC(struct uplink_counters, uplink_wakes, METRIC_COUNTER,
+	    "Times that this machine woke from sleep."),
+	METRIC(struct uplink_counters, uplink_sessions_lost, METRIC_COUNTER,
+	    "Sessions that HRAS did not know any more, or that broke."),
+	METRIC(struct uplink_counters, uplink_hras_restarts, METRIC_COUNTER,
+	    "New sessions with another process of HRAS than before."),
 	TUNNEL_TALLY(struct uplink_counters, tally),
 	{ 0 },
 };
@@ -36,6 +48,26 @@ turn_soon(struct uplink *u)
 	event_add(&u->turn, &now);
 }
 
+/* The timer of what is slow is seldom another one than in the turn before. */
+static void
+set_retry(struct uplink *u)
+{
+	uint64_t way_us = uplink_way_due_us(u), now_us = clock_us(), wait_us;
+	uint64_t due_us = way_us < u->climb_us ? way_us : u->climb_us;
+	struct timeval tv;
+
+	if (due_us == u->retry_us)
+		return;
+	u->retry_us = due_us;
+	if (due_us == CLOCK_NEVER) {
+		event_del(&u->retry);
+		return;
+	}
+	wait_us = due_us > now_us ? due_us - now_us : 0;
+	tv = (struct timeval){ (time_t)(wait_us / CLOCK_S), (suseconds_t)(wait_us % CLOCK_S) };
+	event_add(&u->retry, &tv);
+}
+
 /* Does what was noted, until nothing is left. With depth > 0: nothing may begin another one. */
 static void
 run_turn(struct uplink *u)
@@ -48,6 +80,8 @@ run_turn(struct uplink *u)
 		if (u->renew)
 			uplink_session_renew(u);
 		uplink_link_close_aborted(u);
+		uplink_way_run(u, clock_us());
+		uplink_climb_run(u, clock_us());
 		uplink_link_open_wanted(u);
 		if (u->tunnel != NULL)
 			tunnel_flush(u->tunnel, clock_us());
@@ -57,16 +91,17 @@ run_turn(struct uplink *u)
 	if (u->more)
 		turn_soon(u);
 	alarm_set(u->deadline, u->tunnel == NULL ? CLOCK_NEVER : tunnel_deadline(u->tunnel));
+	set_retry(u);
 }
 
-static void
-enter(struct uplink *u)
+void
+uplink_enter(struct uplink *u)
 {
 	u->depth++;
 }
 
-static void
-leave(struct uplink *u)
+void
+uplink_leave(struct uplink *u)
 {
 	if (u->depth == 1)
 		run_turn(u);
@@ -83,8 +118,8 @@ on_end(evutil_socket_t fd, short what, void *arg)
 	/* Not when a flush of our owner's was before us. */
 	if (!u->end_due)
 		return;
-	enter(u);
-	leave(u);
+	uplink_enter(u);
+	uplink_leave(u);
 }
 
 /* Once for all the sockets that are ready now. */
@@ -104,8 +139,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	enter(arg);
-	leave(arg);
+	uplink_enter(arg);
+	uplink_leave(arg);
 }
 
 static void
@@ -115,10 +150,9 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	enter(u);
-	if (u->phase == PHASE_WAIT)
-		uplink_session_open(u);
-	leave(u);
+	u->retry_us = CLOCK_NEVER;
+	uplink_enter(u);
+	uplink_leave(u);
 }
 
 static void
@@ -126,10 +160,10 @@ on_deadline(void *arg, uint64_t now_us)
 {
 	struct uplink *u = arg;
 
-	enter(u);
+	uplink_enter(u);
 	if (u->tunnel != NULL && tunnel_deadline(u->tunnel) <= now_us)
 		tunnel_tick(u->tunnel, now_us);
-	leave(u);
+	uplink_leave(u);
 }
 
 /* -- The interface -- */
@@ -137,12 +171,8 @@ on_deadline(void *arg, uint64_t now_us)
 static void
 on_http_done(void *arg, void *user, const struct uplink_http_result *r)
 {
-	struct uplink *u = arg;
-
-	if (user == NULL)
-		uplink_session_answered(u, r);
-	else
-		uplink_link_done(user, r);
+	(void)arg;
+	uplink_link_done(user, r);
 }
 
 static const struct uplink_http_handlers http_handlers = {
@@ -165,10 +195,19 @@ check_url(const char *url)
 	return ERR_MALFORMED;
 }
 
+static int
+check_urls(const struct uplink_config *config)
+{
+	int err = check_url(config->urls[0]);
+
+	for (size_t i = 1; err == 0 && config->urls[i] != NULL; i++)
+		err = check_url(config->urls[i]);
+	return err;
+}
+
 static void
 configure(struct uplink *u, const struct uplink_config *config)
 {
-	u->route = uplink_route_new(config->urls[0], config->proxy);
 	tunnel_cfg_default(TUNNEL_CLIENT, &u->cfg);
 	if (config->connections_max != 0)
 		u->cfg.connections_max = config->connections_max;
@@ -179,6 +218,8 @@ configure(struct uplink *u, const struct uplink_config *config)
 	u->cfg.seed = u->seed;
 	if (config->transport == CONFIG_BY_POLL)
 		uplink_burst_set(u, true, true);
+	u->transport = config->transport;
+	ladder_init(&u->ladder, u->seed);
 }
 
 int
@@ -191,7 +232,7 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	uint64_t random[2];
 	int err;
 
-	err = check_url(config->urls[0]);
+	err = check_urls(config);
 	if (err < 0)
 		return err;
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -218,12 +259,20 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	u->seed = random[1];
 	u->state = TUNNEL_CONNECTING;
 	u->since_wall_s = clock_wall_s();
+	u->retry_us = CLOCK_NEVER;
 	LIST_INIT(&u->links);
 	configure(u, config);
 	evtimer_assign(&u->retry, base, on_retry, u);
 	evtimer_assign(&u->turn, base, on_turn, u);
 	evtimer_assign(&u->end, base, on_end, u);
-	uplink_session_open_in(u, 0);
+	err = uplink_climb_init(u, config);
+	if (err < 0) {
+		uplink_free(u);
+		return err;
+	}
+	u->opening = true;
+	uplink_climb_begin(u, 0, false);
+	turn_soon(u);
 	*out = u;
 	return 0;
 }
@@ -234,12 +283,12 @@ uplink_free(struct uplink *u)
 	if (u == NULL)
 		return;
 	uplink_session_drop(u);
+	uplink_climb_free(u);
 	uplink_http_free(u->http);
 	event_del(&u->retry);
 	alarm_free(u->deadline);
 	event_del(&u->turn);
 	event_del(&u->end);
-	uplink_route_free(u->route);
 	mem_wipe_free(u, sizeof(*u));
 }
 
@@ -259,7 +308,7 @@ uplink_send(struct uplink *u, uint8_t type, const void *data, size_t n)
 
 	if (u->tunnel == NULL)
 		return ERR_DOWN;
-	enter(u);
+	uplink_enter(u);
 	err = tunnel_send(u->tunnel, type, data, n, clock_us());
 	leave_noting(u);
 	return err;
@@ -272,7 +321,7 @@ uplink_send_media(struct uplink *u, uint32_t channel, const void *data, size_t n
 
 	if (u->tunnel == NULL)
 		return ERR_DOWN;
-	enter(u);
+	uplink_enter(u);
 	err = tunnel_send_media(u->tunnel, channel, data, n, clock_us());
 	leave_noting(u);
 	return err;
@@ -281,8 +330,8 @@ uplink_send_media(struct uplink *u, uint32_t channel, const void *data, size_t n
 void
 uplink_flush(struct uplink *u)
 {
-	enter(u);
-	leave(u);
+	uplink_enter(u);
+	uplink_leave(u);
 }
 
 void
@@ -291,10 +340,22 @@ uplink_set_busy(struct uplink *u, bool busy)
 	u->busy = busy;
 	if (u->tunnel == NULL)
 		return;
-	enter(u);
+	uplink_enter(u);
 	tunnel_set_busy(u->tunnel, busy, clock_us());
 	u->more = true;
 	leave_noting(u);
+}
+
+void
+uplink_shaken(struct uplink *u, bool slept)
+{
+	uplink_enter(u);
+	if (slept)
+		u->counters.uplink_wakes++;
+	else
+		u->counters.uplink_network_changes++;
+	uplink_way_shaken(u);
+	uplink_leave(u);
 }
 
 void
@@ -305,13 +366,36 @@ uplink_set_bandwidth_max(struct uplink *u, uint32_t kbit)
 		tunnel_set_bandwidth_max(u->tunnel, kbit * 1000ULL);
 }
 
+static const char *
+rung_str(const struct uplink *u)
+{
+	if (u->tunnel == NULL)
+		return NULL;
+	return u->way->route->proxy == NULL ? "stream" : "proxy";
+}
+
+static void
+tell_way(const struct uplink *u, struct uplink_facts *out)
+{
+	out->transport = u->way->route->transport;
+	out->peer = u->way->route->peer;
+	out->route = u->way->route->name;
+	out->rung = rung_str(u);
+	for (size_t i = 0; i < u->way->number && out->refused_n < UPLINK_REFUSED_MAX; i++) {
+		const struct uplink_route *r = u->ways[i]->route;
+
+		if (r->why[0] != '\0')
+			out->refused[out->refused_n++] =
+			    (struct uplink_refused){ r->name, r->why, r->why_wall_s };
+	}
+}
+
 void
 uplink_facts(const struct uplink *u, struct uplink_facts *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->state = u->state;
-	out->transport = u->route->transport;
-	out->peer = u->route->peer;
+	tell_way(u, out);
 	out->last_error = u->last_error;
 	out->last_error_wall_s = u->last_error_wall_s;
 	out->since_wall_s = u->since_wall_s;
@@ -334,12 +418,25 @@ uplink_tunnel(const struct uplink *u)
 	return u->tunnel;
 }
 
+static uint64_t
+rung_number(const struct uplink *u)
+{
+	static const char *const names[] = { "udp", "stream", "proxy", "poll" };
+	const char *rung = rung_str(u);
+
+	for (size_t i = 0; rung != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], rung) == 0)
+			return i + 1;
+	return 0;
+}
+
 struct metric_set
 uplink_metrics(struct uplink *u)
 {
 	struct metric_set set = { metrics, &u->shown };
 
 	u->shown = u->counters;
+	u->shown.uplink_rung = rung_number(u);
 	if (u->tunnel != NULL)
 		tunnel_tally_add(&u->shown.tally, tunnel_stats(u->tunnel));
 	return set;

@@ -90,11 +90,25 @@ void uplink_set_busy(struct uplink *u, bool busy);
 void uplink_set_bandwidth_max(struct uplink *u, uint32_t kbit);
 
 #define UPLINK_TEXT_MAX 256
+#define UPLINK_REFUSED_MAX 16
+
+struct uplink_refused { /* a better route than the one in use */
+	const char *route, *why;
+	uint64_t wall_s; /* when it was asked last */
+};
+
+/* The network of this machine has changed, or (`slept`) it has slept: connections that cannot live any
+ * more are replaced at once, what failed is tried anew. */
+void uplink_shaken(struct uplink *u, bool slept);
 
 /* For the status page. Strings are borrowed until the next turn of the loop. */
 struct uplink_facts {
 	enum tunnel_state state;
-	const char *transport;  /* "http", "https", "http via proxy", "https via proxy" */
+	const char *transport; /* "http", "https", "http via proxy", "https via proxy" */
+	const char *route;     /* "https://host/" and perhaps " via http://proxy:3128" */
+	const char *rung;      /* "udp", "stream", "proxy", "poll"; NULL = none yet */
+	struct uplink_refused refused[UPLINK_REFUSED_MAX];
+	size_t refused_n;
 	const char *peer;       /* "192.0.2.1:80" of the last connection (the proxy's), or "-" */
 	const char *last_error; /* why the link failed last, in plain words; "" = never */
 	uint64_t last_error_wall_s;          /* 0 = never */

@@ -42,7 +42,7 @@ uplink_burst_open(struct uplink_link *l, const char *path)
 	if (tunnel_stream_dir(l->stream) == TUNNEL_UP)
 		memcpy(l->path, path, sizeof(l->path));
 	else
-		l->request = uplink_http_burst(u->http, u->route, path, NULL, 0, stalls(l), l);
+		l->request = uplink_http_burst(u->http, l->way->route, path, NULL, 0, stalls(l), l);
 }
 
 void
@@ -67,7 +67,7 @@ post(struct uplink_link *l)
 	/* What it was woken for was not worth saying any more. */
 	if (used > 0)
 		l->request =
-		    uplink_http_burst(u->http, u->route, l->path, body, used, stalls(l), l);
+		    uplink_http_burst(u->http, l->way->route, l->path, body, used, stalls(l), l);
 }
 
 void

@@ -48,8 +48,9 @@ struct uplink_request {
 	enum kind kind;
 	void *user;
 	CURL *easy;
-	curl_socket_t fd;  /* asked for when first needed; CURL_SOCKET_BAD before */
-	bool held;         /* libcurl does not have it: it waits for a knock */
+	struct curl_slist *resolve; /* what libcurl is told of the name */
+	curl_socket_t fd;           /* asked for when first needed; CURL_SOCKET_BAD before */
+	bool held;                  /* libcurl does not have it: it waits for a knock */
 	bool shut_out;     /* it is over for what is known of the proxy: libcurl never had it */
 	bool paused;       /* on_read gave 0 */
 	bool awake;        /* uplink_http_wake since */
@@ -212,6 +213,26 @@ set_tls(struct uplink_request *r)
 	}
 }
 
+/* libcurl remembers names for a minute: it is told what to know of this one, or to forget it. */
+static void
+set_address(struct uplink_request *r, const struct addr *address)
+{
+	const struct uplink_route *route = r->route;
+	char host[ADDR_HOST_MAX], *line;
+
+	if (route == NULL || route->literal)
+		return; /* a knock takes what libcurl knows */
+	if (addr_is_set(address))
+		line = mem_printf(addr_is_v6(address) ? "%s:%u:[%s]" : "%s:%u:%s", route->host,
+		    route->port, addr_host(address, host));
+	else
+		line = mem_printf("-%s:%u", route->host, route->port);
+	curl_slist_free_all(r->resolve);
+	r->resolve = curl_slist_append(NULL, line);
+	curl_easy_setopt(r->easy, CURLOPT_RESOLVE, r->resolve);
+	mem_free(line);
+}
+
 static struct uplink_request *
 request_new(struct uplink_http *h, struct uplink_route *route, const char *path, enum kind kind,
     void *user)
@@ -253,6 +274,7 @@ request_new(struct uplink_http *h, struct uplink_route *route, const char *path,
 	/* Or the loop would wait here for a name server that does not answer. */
 	curl_easy_setopt(r->easy, CURLOPT_QUICK_EXIT, 1L);
 	set_tls(r);
+	set_address(r, &route->address);
 	LIST_INSERT_HEAD(&h->requests, r, link);
 	return r;
 }
@@ -340,6 +362,7 @@ request_free(struct uplink_request *r)
 	set_awake(r, false);
 	curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
+	curl_slist_free_all(r->resolve);
 	LIST_REMOVE(r, link);
 	buf_free(&r->answer);
 	mem_free(r->base);
@@ -428,6 +451,22 @@ void
 uplink_http_proxy(struct uplink_http *h, const char *proxy, const char *user, const char *password)
 {
 	uplink_proxy_identify(uplink_proxy_get(&h->proxies, proxy), user, password);
+}
+
+void
+uplink_http_connect_to(struct uplink_request *r, const struct addr *address)
+{
+	set_address(r, address);
+	curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+bool
+uplink_http_local(const struct uplink_request *r, struct addr *out)
+{
+	char *ip = NULL;
+
+	curl_easy_getinfo(r->easy, CURLINFO_LOCAL_IP, &ip);
+	return ip != NULL && addr_parse_host(ip, strlen(ip), 0, out) == 0;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "tunnel/probe.h"
 
 /*
@@ -96,6 +97,15 @@ struct uplink_request *uplink_http_burst(struct uplink_http *h, struct uplink_ro
  */
 struct uplink_request *uplink_http_look(struct uplink_http *h, struct uplink_route *route,
     struct uplink_look *look, void *user);
+
+/*
+ * Before its first turn: it takes a connection of its own, to this address (borrowed until return)
+ * of the route's host; not set = whatever the system says of the name now.
+ */
+void uplink_http_connect_to(struct uplink_request *r, const struct addr *address);
+
+/* Our own address of its connection; false while there is none. */
+bool uplink_http_local(const struct uplink_request *r, struct addr *out);
 
 /*
  * For this one request these handlers with this argument, both borrowed while it lives, instead of

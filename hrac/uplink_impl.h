@@ -8,24 +8,50 @@
 #include "base/alarm.h"
 #include "hrac/uplink.h"
 #include "hrac/uplink_http.h"
+#include "hrac/uplink_ladder.h"
+#include "hrac/uplink_name.h"
 #include "hrac/uplink_route.h"
 #include "log/log.h"
 
 /*
  * The inside of the uplink, for its own files:
  *   uplink.c          the interface, the turn of the loop, the timers
- *   uplink_session.c  opening, adopting and renewing sessions; what people are told
+ *   uplink_climb.c    the routes: asking them (HELLO), taking the best that answers (RESPONSE)
+ *   uplink_session.c  adopting and renewing sessions; what people are told
  *   uplink_link.c     the streams of the tunnel and the requests that carry them
  *   uplink_burst.c    the bounded ones among them
+ *   uplink_way.c      which route the streams take, and leaving it for another in mid-session
  *
  * Handlers of libcurl and of the tunnel only note what is to be done; the turn does it
  * (uplink_turn), when neither of the two is on the stack.
  */
-enum uplink_phase {
-	PHASE_WAIT,     /* for the retry timer */
-	PHASE_HELLO,    /* HELLO sent */
-	PHASE_RESPONSE, /* RESPONSE sent */
-	PHASE_SESSION,  /* agreed upon */
+
+/* A HELLO to one address. */
+struct uplink_hello {
+	struct uplink_way *way;
+	struct uplink_request *request; /* NULL: it is over */
+	struct addr address;            /* not set: what the system says of the name */
+};
+
+/* One route and its rung, which has the same number in `ladder`. */
+struct uplink_way {
+	struct uplink *uplink;
+	struct uplink_route *route;
+	size_t number;
+
+	/* While it is asked: each address gets a HELLO, one a little after the other. */
+	struct uplink_lookup *lookup; /* NULL: none is under way */
+	struct addr addresses[UPLINK_ADDRESSES_MAX + 1];
+	size_t addresses_n, tried_n;
+	struct uplink_hello hellos[UPLINK_ADDRESSES_MAX + 2];
+	size_t hellos_n, open_n; /* made; of these not yet over */
+	uint64_t next_us;        /* when the next address is tried */
+	char why[UPLINK_ROUTE_WHY_MAX];
+
+	/* What it answered. */
+	uint8_t challenge[HANDSHAKE_BODY_MAX];
+	size_t challenge_len;
+	bool turned_away; /* HRAS was reached, and will not have us */
 };
 
 /* One HTTP request and the stream of the tunnel that it carries. */
@@ -36,7 +62,10 @@ struct uplink_link {
 	struct uplink_request *request; /* NULL: a bounded one up that has nothing to say yet */
 	char path[TUNNEL_PATH_MAX];     /* of such a one */
 	bool loaded;                    /* ... which has something to say now */
-	bool said_end;                  /* our own body up is over in order */
+	struct uplink_way *way;
+	uint64_t opened_us;
+	bool lived;    /* the peer was heard on it */
+	bool said_end; /* our own body up is over in order */
 	bool aborted;
 	enum tunnel_why why; /* when aborted */
 };
@@ -44,20 +73,50 @@ LIST_HEAD(uplink_links, uplink_link);
 
 struct uplink_counters {
 	uint64_t uplink_handshakes, uplink_sessions, uplink_refused, uplink_failures;
+	uint64_t uplink_route_changes, uplink_network_changes, uplink_wakes;
+	uint64_t uplink_hras_restarts, uplink_sessions_lost;
+	uint64_t uplink_rung;
 	struct tunnel_stats tally;
+};
+
+/* Of one direction: whether the route in use still carries anything. */
+struct uplink_doubt {
+	uint64_t since_us; /* CLOCK_NEVER = there is none */
+	bool silent;       /* since nothing came; else since a stream was not to be had */
+	bool refused;      /* a stream over the route in use failed before it lived */
+	unsigned turns_n;  /* of the routes that new streams take */
 };
 
 struct uplink {
 	struct event_base *base;
 	struct uplink_handlers handlers;
 	void *arg;
-	struct uplink_route *route;
 	struct tunnel_cfg cfg;
 	struct handshake handshake;
 	struct uplink_http *http;
+	int transport; /* enum config_transport */
 
-	enum uplink_phase phase;
-	unsigned attempt; /* openings since a session was stable */
+	/* The climb. */
+	struct ladder ladder;
+	struct uplink_way *ways[LADDER_MAX]; /* as in `ladder` */
+	uint8_t hello[HANDSHAKE_BODY_MAX];
+	size_t hello_len;
+	bool opening;                      /* a session is wanted */
+	struct uplink_request *responding; /* RESPONSE sent ... */
+	struct uplink_way *responding_to;  /* ... there */
+	unsigned attempt;                  /* openings since a session was stable */
+	uint64_t climb_us;                 /* when the climb has something to do; CLOCK_NEVER */
+	uint64_t climbed_us;               /* when it began */
+	char round[512];                   /* said of the last round in which all failed */
+
+	/* Which way the streams go. */
+	struct uplink_way *way;  /* new streams; never NULL */
+	struct uplink_way *from; /* left for `way`, on trial since trial_us; NULL = none is */
+	uint64_t trial_us;
+	struct uplink_doubt doubt[2]; /* by enum tunnel_dir */
+	uint64_t watched_us;
+	unsigned unproven_n; /* links that have not lived yet */
+
 	uint64_t seed;
 	uint64_t boot; /* of the HRAS of the last session; 0 = none yet */
 	struct tunnel
@@ -74,6 +133,7 @@ struct uplink {
 	unsigned depth; /* > 0: inside libcurl, the tunnel or a handler: no turn may begin */
 
 	struct event retry, turn;
+	uint64_t retry_us;      /* when `retry` comes; CLOCK_NEVER */
 	struct event end;       /* of a turn of the loop: behind all that it brings */
 	bool end_due;           /* `end` is active */
 	struct alarm *deadline; /* of the tunnel */
@@ -87,15 +147,39 @@ struct uplink {
 	struct uplink_counters shown;    /* tally: of all */
 };
 
+/* -- uplink.c -- */
+
+void uplink_enter(struct uplink *u);
+void uplink_leave(struct uplink *u); /* the outermost one does what was noted */
+
+/* -- uplink_climb.c -- */
+
+/* Makes the ways of the configuration. ERR_MALFORMED, logged. */
+int uplink_climb_init(struct uplink *u, const struct uplink_config *config);
+void uplink_climb_free(struct uplink *u);
+void uplink_climb_begin(struct uplink *u, uint64_t wait_us, bool hurry);
+/* The network is another one: what failed or is being asked is asked anew, now. */
+void uplink_climb_refresh(struct uplink *u);
+void uplink_climb_run(struct uplink *u, uint64_t now_us);         /* what is due of it */
+void uplink_climb_settle(struct uplink *u, struct uplink_way *w); /* it is over: this one */
+/* It is of no use for now: why, in plain words, and for how long at least. */
+void uplink_climb_failed(struct uplink *u, struct uplink_way *w, const char *why,
+    uint64_t least_us);
+
 /* -- uplink_session.c -- */
 
 /* A failure is told when it is another than the one before, not each time it strikes. */
-void uplink_trouble(struct uplink *u, enum log_level level, const char *cause);
+void uplink_trouble(struct uplink *u, const struct uplink_route *r, enum log_level level,
+    const char *cause);
+void uplink_note_trouble(struct uplink *u, const char *cause); /* for the status alone */
 void uplink_set_state(struct uplink *u, enum tunnel_state state);
-void uplink_session_open_in(struct uplink *u, uint64_t wait_us); /* sets the retry timer */
-void uplink_session_open(struct uplink *u);                      /* now */
 void uplink_session_renew(struct uplink *u); /* the one at hand is of no use any more */
-void uplink_session_answered(struct uplink *u, const struct uplink_http_result *r);
+void uplink_session_adopt(struct uplink *u, const struct tunnel_grant *grant);
+/* HRAS refuses the opening: said, and not soon tried again. False: it does not. */
+bool uplink_session_turned_away(struct uplink *u, struct uplink_way *w,
+    const struct uplink_http_result *r);
+/* What it answered to the opening is of no use: an error of the handshake. */
+void uplink_session_misunderstood(struct uplink *u, struct uplink_way *w, int err);
 void uplink_session_drop(struct uplink *u); /* its tunnel and all its requests */
 
 /* -- uplink_link.c -- */
@@ -103,6 +187,7 @@ void uplink_session_drop(struct uplink *u); /* its tunnel and all its requests *
 extern const struct tunnel_handlers uplink_tunnel_handlers;
 void uplink_link_open_wanted(struct uplink *u);
 void uplink_link_close_aborted(struct uplink *u);
+void uplink_link_abort(struct uplink_link *l, enum tunnel_why why);
 void uplink_link_drop_all(struct uplink *u); /* the tunnel is not told */
 /* As in uplink_http.h; `user` is the link. */
 long uplink_link_read(void *arg, void *user, uint8_t *out, size_t cap);
@@ -117,5 +202,18 @@ void uplink_burst_adopted(struct uplink *u); /* a tunnel is new */
 void uplink_burst_open(struct uplink_link *l, const char *path);
 void uplink_burst_wake(struct uplink_link *l);
 void uplink_burst_post(struct uplink *u); /* what is loaded */
+
+/* -- uplink_way.c -- */
+
+void uplink_way_begin(struct uplink *u, struct uplink_way *w); /* a session was opened over it */
+struct uplink_way *uplink_way_for(struct uplink *u, enum tunnel_dir dir); /* of a new stream */
+/* A stream ended, before it lived or after; `why` tells how. */
+void uplink_way_ended(struct uplink *u, struct uplink_link *l, enum tunnel_why why,
+    const struct uplink_http_result *r);
+void uplink_way_answers(struct uplink *u, struct uplink_way *w); /* a better one than in use */
+void uplink_way_run(struct uplink *u, uint64_t now_us);
+uint64_t uplink_way_due_us(const struct uplink *u);
+/* The network is another one, or this machine has slept: our own addresses may be gone. */
+void uplink_way_shaken(struct uplink *u);
 
 #endif

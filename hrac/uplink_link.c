@@ -48,8 +48,8 @@ on_wake(void *arg, struct tunnel_stream *s)
 		uplink_burst_wake(l);
 }
 
-static void
-link_abort(struct uplink_link *l, enum tunnel_why why)
+void
+uplink_link_abort(struct uplink_link *l, enum tunnel_why why)
 {
 	l->aborted = true;
 	l->why = why;
@@ -61,7 +61,7 @@ static void
 on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
 {
 	(void)arg;
-	link_abort(tunnel_stream_user(s), why);
+	uplink_link_abort(tunnel_stream_user(s), why);
 }
 
 static void
@@ -111,10 +111,11 @@ link_free(struct uplink_link *l)
 }
 
 static void
-link_gone(struct uplink_link *l, enum tunnel_why why)
+link_gone(struct uplink_link *l, enum tunnel_why why, const struct uplink_http_result *r)
 {
 	struct uplink *u = l->uplink;
 
+	uplink_way_ended(u, l, why, r);
 	tunnel_stream_gone(u->tunnel, l->stream, why, clock_us());
 	link_free(l);
 }
@@ -126,15 +127,19 @@ link_open(struct uplink *u, enum tunnel_dir dir)
 	char path[TUNNEL_PATH_MAX];
 
 	l->uplink = u;
+	l->way = uplink_way_for(u, dir);
+	l->opened_us = clock_us();
 	if (tunnel_stream_open(u->tunnel, dir, l, clock_us(), path, &l->stream) < 0) {
 		mem_free(l);
 		return;
 	}
 	LIST_INSERT_HEAD(&u->links, l, link);
+	l->lived = tunnel_stream_bounded(l->stream); /* of these their ends tell */
+	u->unproven_n += !l->lived;
 	if (tunnel_stream_bounded(l->stream))
 		uplink_burst_open(l, path);
 	else
-		l->request = uplink_http_stream(u->http, u->route, path, dir == TUNNEL_UP, l);
+		l->request = uplink_http_stream(u->http, l->way->route, path, dir == TUNNEL_UP, l);
 }
 
 void
@@ -150,14 +155,14 @@ uplink_link_open_wanted(struct uplink *u)
 }
 
 static void
-tell_abort(struct uplink *u, enum tunnel_why why)
+tell_abort(const struct uplink_link *l, enum tunnel_why why)
 {
 	if (why == TUNNEL_WHY_DEAD)
-		uplink_trouble(u, LOG_WARN,
+		uplink_trouble(l->uplink, l->way->route, LOG_WARN,
 		    "a connection carried nothing for too long: something on the way swallows or "
 		    "collects what should pass");
 	else if (why == TUNNEL_WHY_MALFORMED)
-		uplink_trouble(u, LOG_WARN,
+		uplink_trouble(l->uplink, l->way->route, LOG_WARN,
 		    "a connection carried what is no frame: something on the way changes what should "
 		    "pass");
 }
@@ -174,8 +179,8 @@ uplink_link_close_aborted(struct uplink *u)
 		next = LIST_NEXT(l, link);
 		if (!l->aborted)
 			continue;
-		tell_abort(u, l->why);
-		link_gone(l, l->why);
+		tell_abort(l, l->why);
+		link_gone(l, l->why, NULL);
 	}
 }
 
@@ -219,7 +224,7 @@ uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n)
 	u->depth--;
 	if (err == 0)
 		return true;
-	link_abort(l, TUNNEL_WHY_MALFORMED);
+	uplink_link_abort(l, TUNNEL_WHY_MALFORMED);
 	return false;
 }
 
@@ -237,17 +242,15 @@ uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r)
 		why = TUNNEL_WHY_REFUSED;
 	else if (r->cause[0] == '\0' && (down || l->said_end))
 		why = TUNNEL_WHY_ORDERLY;
-	if (r->status == 404 && u->phase == PHASE_SESSION)
-		u->renew = true;
 	/* libcurl repeats what met a connection that had been closed meanwhile. HRAS may have it. */
 	if (r->status == 409 && tunnel_stream_bounded(l->stream))
 		why = TUNNEL_WHY_CUT;
 	else if (l->aborted)
-		tell_abort(u, why);
+		tell_abort(l, why);
 	else if (why == TUNNEL_WHY_CUT || why == TUNNEL_WHY_REFUSED)
-		uplink_trouble(u, LOG_WARN,
+		uplink_trouble(u, l->way->route, LOG_WARN,
 		    r->cause[0] != '\0' ? r->cause : "a POST was answered too early");
-	link_gone(l, why);
+	link_gone(l, why, r);
 	u->more = true;
 }
 
@@ -258,4 +261,5 @@ uplink_link_drop_all(struct uplink *u)
 
 	while ((l = LIST_FIRST(&u->links)) != NULL)
 		link_free(l);
+	u->unproven_n = 0;
 }

@@ -491,14 +491,43 @@ demand_due_us(const struct tunnel *t, uint64_t now_us)
 }
 
 void
+tunnel_retry(struct tunnel *t, uint64_t now_us)
+{
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		struct tunnel_demand *d = &t->demand[dir];
+
+		d->failures_n = 0;
+		d->next_open_us = now_us;
+		d->asked_n = d->asked_polls_n = 0;
+		d->ceiling_us = 0;
+	}
+	t->changed = true;
+}
+
+void
+tunnel_stream_replace(struct tunnel *t, struct tunnel_stream *s)
+{
+	s->due = true;
+	t->changed = true;
+}
+
+bool
+tunnel_silent(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us)
+{
+	if (fresh_every_us(t, dir, now_us) != CLOCK_NEVER)
+		return true;
+	return tunnel_streams_n(t, dir) == 0 &&
+	    now_us - t->alive_us[dir] >= patience_us(t, dir, now_us);
+}
+
+void
 tunnel_kick(struct tunnel *t, uint64_t now_us)
 {
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			t->streams[dir][i]->due = true;
-		t->demand[dir] = (struct tunnel_demand){ .next_open_us = now_us };
 	}
 	t->kicked_us = now_us;
 	datapath_kick(t, now_us);
-	t->changed = true;
+	tunnel_retry(t, now_us);
 }

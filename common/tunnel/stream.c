@@ -120,6 +120,18 @@ tunnel_stream_bounded(const struct tunnel_stream *s)
 	return s->bounded;
 }
 
+bool
+tunnel_stream_live(const struct tunnel_stream *s)
+{
+	return s->phase == STREAM_LIVE;
+}
+
+uint64_t
+tunnel_stream_heard_us(const struct tunnel_stream *s)
+{
+	return s->heard_us;
+}
+
 struct tunnel_stream *
 stream_find(struct tunnel *t, enum tunnel_dir dir, uint32_t serial)
 {

@@ -140,6 +140,8 @@ int tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void 
 void *tunnel_stream_user(const struct tunnel_stream *s);
 enum tunnel_dir tunnel_stream_dir(const struct tunnel_stream *s);
 bool tunnel_stream_bounded(const struct tunnel_stream *s);
+bool tunnel_stream_live(const struct tunnel_stream *s); /* the peer was heard on it, and no END */
+uint64_t tunnel_stream_heard_us(const struct tunnel_stream *s); /* last; 0 = never */
 
 /* The HTTP request of `s` is over, for whatever reason; takes over s. Its unacknowledged reliable
  * frames go out on another stream. */
@@ -226,8 +228,16 @@ void tunnel_set_bounded(struct tunnel *t, enum tunnel_dir dir, bool bounded, uin
  * hang with the others: a new request had better be made on a fresh one. */
 bool tunnel_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
 
-/* Client, the network changed: all streams are suspected dead, back-off starts anew. */
+/* Client, the network changed: all streams are suspected dead, back-off starts anew. Those that are
+ * there carry on until others work. */
 void tunnel_kick(struct tunnel *t, uint64_t now_us);
+
+/* Client: likewise for one stream alone; and the back-off alone. */
+void tunnel_stream_replace(struct tunnel *t, struct tunnel_stream *s);
+void tunnel_retry(struct tunnel *t, uint64_t now_us);
+
+/* Client: nothing comes of this direction, though something should. */
+bool tunnel_silent(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
 
 /* -- Facts -- */
 

@@ -27,7 +27,7 @@ function users(header) {
 	if (header ~ /^(osip2|osipparser2)\//)
 		return "^common/sip/"
 	if (header ~ /^ares/)
-		return "^common/sip/resolve"
+		return "^(common/sip/resolve|hrac/uplink_name\\.c$)"
 	if (header ~ /^ortp\//)
 		return "^common/media/rtp\\.c$"
 	if (header ~ /^confuse/)

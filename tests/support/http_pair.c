@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/config.h"
 
 #define RELIABLE_TYPE 2
 #define MEDIA_LEN 172 /* 20 ms of G.711 in RTP */
@@ -233,6 +234,9 @@ http_pair_start_uplink(struct http_pair *p)
 	    addr_str(&p->gateway_config.listen[0].addr, text));
 	if (config.urls[0] == NULL)
 		config.urls[0] = url;
+	/* Over the loopback the direct way is always there, and is the better one. */
+	if (config.proxy != NULL && config.transport == CONFIG_AUTO)
+		config.transport = CONFIG_BY_PROXY;
 	if (uplink_new(p->base, &config, &handlers, p, &p->uplink) < 0)
 		abort();
 	mem_free(url);
