@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "hrac/uplink_impl.h"
 
@@ -165,6 +166,10 @@ tell_abort(const struct uplink_link *l, enum tunnel_why why)
 		uplink_trouble(l->uplink, l->way->route, LOG_WARN,
 		    "a connection carried what is no frame: something on the way changes what should "
 		    "pass");
+	else if (why == TUNNEL_WHY_UNSEALED)
+		uplink_trouble(l->uplink, l->way->route, LOG_WARN,
+		    "a connection carried what HRAS has not sealed for it: something on the way "
+		    "changes what should pass");
 }
 
 void
@@ -224,7 +229,7 @@ uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n)
 	u->depth--;
 	if (err == 0)
 		return true;
-	uplink_link_abort(l, TUNNEL_WHY_MALFORMED);
+	uplink_link_abort(l, err == ERR_AUTH ? TUNNEL_WHY_UNSEALED : TUNNEL_WHY_MALFORMED);
 	return false;
 }
 

@@ -116,6 +116,7 @@ flow_end(struct gateway_flow *f, enum tunnel_why why)
 		[TUNNEL_WHY_CUT] = "a connection was cut",
 		[TUNNEL_WHY_DEAD] = "a connection fell silent",
 		[TUNNEL_WHY_MALFORMED] = "a connection carried what is no frame",
+		[TUNNEL_WHY_UNSEALED] = "a connection carried what HRAC has not sealed for it",
 		[TUNNEL_WHY_REFUSED] = "a request was refused",
 	};
 	struct gateway_agent *a = f->agent;
@@ -123,7 +124,12 @@ flow_end(struct gateway_flow *f, enum tunnel_why why)
 	if (words[why] != NULL) {
 		a->last_error = words[why];
 		a->last_error_wall_s = clock_wall_s();
-		log_debug("gateway", "agent \"%s\": %s", a->name, a->last_error);
+		if (why == TUNNEL_WHY_MALFORMED || why == TUNNEL_WHY_UNSEALED)
+			log_warn_limited(&a->limit, "gateway",
+			    "agent \"%s\": %s: something on the way changes what should pass",
+			    a->name, a->last_error);
+		else
+			log_debug("gateway", "agent \"%s\": %s", a->name, a->last_error);
 	}
 	tunnel_stream_gone(a->tunnel, f->stream, why, clock_us());
 	flow_free(f);
@@ -186,7 +192,7 @@ flow_write(void *arg, void *user, const uint8_t *in, size_t n)
 	g->depth--;
 	if (err == 0)
 		return true;
-	flow_abort(f, TUNNEL_WHY_MALFORMED);
+	flow_abort(f, err == ERR_AUTH ? TUNNEL_WHY_UNSEALED : TUNNEL_WHY_MALFORMED);
 	return false;
 }
 

@@ -77,6 +77,7 @@ struct gateway_agent {
 	struct addr peer, forwarded; /* the latter as a proxy says; may be not set */
 	bool tls, via_proxy;         /* of its last connection */
 	const char *last_error;
+	struct log_limit limit; /* of what a peer or someone on the way makes us say of it */
 	uint64_t last_error_wall_s;
 };
 TAILQ_HEAD(gateway_agents, gateway_agent);

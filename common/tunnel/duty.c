@@ -319,6 +319,7 @@ duty_due_us(const struct tunnel *t, uint64_t now_us)
 	for (size_t dir = 0; dir < 2; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			due = earlier(due, stream_due_us(t, t->streams[dir][i]));
+	due = earlier(due, rekey_due_us(t));
 	return t->cfg.role == TUNNEL_CLIENT ? earlier(due, demand_due_us(t, now_us)) : due;
 }
 
@@ -339,6 +340,7 @@ duty_run(struct tunnel *t, uint64_t now_us)
 	if (measure_us(t) <= now_us)
 		output_ping(t, NULL, now_us);
 	state_duty(t, now_us);
+	rekey_run(t, now_us);
 	if (t->cfg.role == TUNNEL_CLIENT)
 		demand_run(t, now_us);
 	if (broken_us(t) <= now_us) {

@@ -327,7 +327,7 @@ affordable(struct tunnel *t, const struct batch *b, uint64_t now_us)
 		t->tokens = max / 10;
 	if (t->tokens < 0)
 		return false;
-	t->tokens -= (double)(b->len + WIRE_EXTRA) * 8;
+	t->tokens -= (double)(b->len + WIRE_EXTRA + CIPHER_TAG_LEN) * 8;
 	return true;
 }
 

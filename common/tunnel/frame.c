@@ -19,7 +19,6 @@ enum {
 };
 
 #define REPORT_RESERVED 0x80
-#define LENGTH_LEN 2 /* of the length field, which does not count itself */
 
 void
 frame_preamble_put(enum tunnel_dir dir, uint32_t serial, uint8_t out[FRAME_PREAMBLE_LEN])
@@ -81,7 +80,7 @@ frame_header_put(const struct frame_header *h, size_t body_len, uint8_t out[FRAM
 		wire_put_varint(&w, h->missing);
 	}
 	/* The length is known only now. */
-	body_len += w.used - LENGTH_LEN;
+	body_len += w.used - FRAME_LENGTH_FIELD;
 	out[0] = (uint8_t)(body_len >> 8);
 	out[1] = (uint8_t)body_len;
 	return w.used;
@@ -149,27 +148,40 @@ header_get(struct wire_read *r, struct frame_header *h)
 }
 
 int
+frame_batch_split(const uint8_t *in, size_t n, size_t *batch_len)
+{
+	size_t len;
+
+	if (n < FRAME_LENGTH_FIELD)
+		return ERR_INCOMPLETE;
+	len = (size_t)in[0] << 8 | in[1];
+	if (len == 0 || len > FRAME_BATCH_MAX - FRAME_LENGTH_FIELD)
+		return ERR_MALFORMED;
+	if (n < FRAME_LENGTH_FIELD + len)
+		return ERR_INCOMPLETE;
+	*batch_len = FRAME_LENGTH_FIELD + len;
+	return 0;
+}
+
+int
+frame_content_get(const uint8_t *in, size_t n, struct frame_header *header, struct wire_read *body)
+{
+	*body = wire_reader(in, n);
+	return header_get(body, header);
+}
+
+int
 frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header, struct wire_read *body,
     size_t *batch_len)
 {
-	struct wire_read r;
 	size_t len;
 	int err;
 
-	if (n < LENGTH_LEN)
-		return ERR_INCOMPLETE;
-	len = (size_t)in[0] << 8 | in[1];
-	if (len == 0 || len > FRAME_BATCH_MAX - LENGTH_LEN)
-		return ERR_MALFORMED;
-	if (n < LENGTH_LEN + len)
-		return ERR_INCOMPLETE;
-	r = wire_reader(in + LENGTH_LEN, len);
-	err = header_get(&r, header);
+	err = frame_batch_split(in, n, &len);
 	if (err < 0)
 		return err;
-	*body = r;
-	*batch_len = LENGTH_LEN + len;
-	return 0;
+	*batch_len = len;
+	return frame_content_get(in + FRAME_LENGTH_FIELD, len - FRAME_LENGTH_FIELD, header, body);
 }
 
 int

@@ -17,8 +17,11 @@
 #define FRAME_PREAMBLE_LEN 8
 #define FRAME_BATCH_MAX 2048 /* longest batch, its length field included */
 #define FRAME_HEADER_MAX 140 /* longest header */
-#define FRAME_BODY_FILL 1260 /* frames are gathered up to here: with its header 1400 bytes */
-#define FRAME_BODY_MAX (FRAME_BATCH_MAX - FRAME_HEADER_MAX) /* one long media frame alone */
+#define FRAME_LENGTH_FIELD 2
+/* Frames are gathered up to here: with its header and its tag 1400 bytes. */
+#define FRAME_BODY_FILL 1244
+/* One long media frame alone. */
+#define FRAME_BODY_MAX (FRAME_BATCH_MAX - FRAME_HEADER_MAX - CIPHER_TAG_LEN)
 #define FRAME_ACKS_MAX 8
 #define FRAME_FRAGMENT_MAX 1200   /* payload of one reliable frame; a longer one is cut */
 #define FRAME_MEDIA_MASK 0xffffff /* media numbers are 24 bits on the wire */
@@ -52,13 +55,23 @@ struct frame_header {
 	uint64_t missing;   /* how many of those up to it have not come; <= through */
 };
 
-/* Writes a batch's header for body_len bytes of frames; returns its length. */
+/* Writes a batch's header for body_len bytes behind it, frames and tag; returns its length. */
 size_t frame_header_put(const struct frame_header *h, size_t body_len,
     uint8_t out[FRAME_HEADER_MAX]);
 
 /*
- * Finds a whole batch at the front of n bytes: its header, a reader of its frames, and its length
- * with everything. ERR_INCOMPLETE; ERR_MALFORMED.
+ * Finds a whole batch, sealed or not, at the front of n bytes: its length, the field of FRAME_LENGTH_FIELD
+ * bytes included. ERR_INCOMPLETE; ERR_MALFORMED.
+ */
+int frame_batch_split(const uint8_t *in, size_t n, size_t *batch_len);
+
+/* Header and frames of a batch, of all that follows its length, opened. ERR_MALFORMED. */
+int frame_content_get(const uint8_t *in, size_t n, struct frame_header *header,
+    struct wire_read *body);
+
+/*
+ * Both of a batch that is not sealed: its header, a reader of its frames, and its length with
+ * everything. ERR_INCOMPLETE; ERR_MALFORMED.
  */
 int frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header,
     struct wire_read *body, size_t *batch_len);

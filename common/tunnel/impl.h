@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "tunnel/cipher.h"
 #include "tunnel/frame.h"
 #include "tunnel/guard.h"
 #include "tunnel/meter.h"
@@ -23,7 +24,7 @@
  * redundancy.c (what is sent besides, against losses), output.c (from the batches to the bytes),
  * input.c (from the bytes to the handlers), datapath.c (voice in datagrams), duty.c (all that happens
  * because time passes), demand.c (how many streams are wanted, and which the client lets go), poll.c
- * (what is different with streams that end with their first burst).
+ * (what is different with streams that end with their first burst), rekey.c (the keys of the session).
  */
 
 #define STREAMS_MAX 320   /* a direction: 250 and some of their replacements */
@@ -124,6 +125,7 @@ struct tunnel_stream {
 	uint64_t heard_us;  /* reader: bytes came; writer: an acknowledgement came; 0 = never */
 	uint64_t ending_us; /* since when it is RETIRING, ENDED or OVER */
 	uint64_t bytes;
+	struct cipher *cipher; /* of its batches; the number of one is its count in the stream */
 	uint64_t rotate_bytes,
 	    rotate_us; /* its own jittered limits; UINT64_MAX, CLOCK_NEVER = none */
 	union {
@@ -174,11 +176,20 @@ struct tunnel_polls {         /* the bounded streams of one direction */
 	uint64_t doubted_us;  /* client: when that last stayed without an answer; 0 = never */
 };
 
+struct tunnel_rekey {
+	struct tunnel_grant next;   /* server: granted, and nothing came under it yet */
+	struct tunnel_grant before; /* server: the one that the present one replaced ... */
+	uint64_t before_us;         /* ... is taken until then; of either session 0 = none */
+	uint64_t since_us, bytes;   /* when the present one began, and what had passed by then */
+	uint64_t ask_us;            /* client: a new one is not asked for again before */
+};
+
 struct tunnel {
 	struct tunnel_cfg cfg;
 	struct tunnel_handlers h;
 	void *arg;
-	struct tunnel_grant grant;
+	struct tunnel_grant grant; /* the key in use, by which new streams are sealed */
+	struct tunnel_rekey rekey;
 	struct tunnel_stats stats;
 	enum tunnel_dir writes; /* the direction that this end writes */
 
@@ -240,7 +251,8 @@ struct tunnel {
 	uint64_t alive_us[2]; /* a direction: when it last had a live stream */
 	uint64_t heard_us[2]; /* ... and when something last came of it */
 	uint64_t asked_us;    /* since when a question of ours that went out waits; CLOCK_NEVER */
-	uint64_t doubted_us;  /* when all streams that this end writes were last doubted; 0 = never */
+	uint64_t
+	    doubted_us; /* when all streams that this end writes were last doubted; 0 = never */
 	uint64_t srtt_us, sampled_us, pinged_us;
 	bool rests[2]; /* a direction: its voice goes by datagrams, its streams say little */
 	uint64_t rested_us[2]; /* when it last was so */
@@ -264,6 +276,15 @@ void stream_abort(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why why
 struct tunnel_stream *stream_find(struct tunnel *t, enum tunnel_dir dir, uint32_t serial);
 bool stream_usable(const struct tunnel_stream *s);              /* OPENING or LIVE */
 void stream_release(struct tunnel *t, struct tunnel_stream *s); /* frees s and its batches */
+
+/* rekey.c */
+void rekey_init(struct tunnel *t, uint64_t now_us);
+struct cipher *rekey_cipher(const struct tunnel_grant *grant, const struct tunnel_stream *s);
+/* Server: the grant under which a request was made, NULL = none of ours. */
+const struct tunnel_grant *rekey_find(struct tunnel *t, const struct tunnel_request *r,
+    uint64_t now_us);
+uint64_t rekey_due_us(const struct tunnel *t);
+void rekey_run(struct tunnel *t, uint64_t now_us);
 
 /* output.c */
 struct batch *batch_new(struct tunnel *t, enum batch_kind kind, uint64_t now_us); /* NULL: cap */
@@ -309,7 +330,7 @@ bool output_elsewhere(const struct tunnel *t, uint32_t serial); /* another strea
  * poll.c: bounded streams. A writer fills one with all that waits, and it ends; so one that takes
  * batches has nothing outstanding, and is no matter for sched.h.
  */
-#define POLL_END_MAX (FRAME_HEADER_MAX + 8)
+#define POLL_END_MAX (FRAME_HEADER_MAX + 8 + CIPHER_TAG_LEN)
 #define POLLS_MAX 48 /* requests of a direction at a time; proxies limit them */
 bool poll_on(const struct tunnel *t, enum tunnel_dir dir); /* bounded ones are opened */
 struct tunnel_stream *poll_choose(const struct tunnel *t); /* the one to be filled; NULL */
@@ -377,6 +398,6 @@ void demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_
     uint64_t now_us);
 bool demand_stalls(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us);
 bool demand_silent(const struct tunnel *t, enum tunnel_dir dir, uint64_t now_us); /* of both ends */
-uint64_t demand_jitter(struct tunnel *t, uint64_t v); /* v +- 10 % */
+uint64_t demand_jitter(struct tunnel *t, uint64_t v);                             /* v +- 10 % */
 
 #endif

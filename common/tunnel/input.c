@@ -428,13 +428,38 @@ on_batch(struct tunnel *t, struct tunnel_stream *s, struct frame_header *h, stru
 	return 0;
 }
 
-/* Takes the preamble or one batch off the front of n bytes. ERR_INCOMPLETE; ERR_MALFORMED. */
+/*
+ * What follows the length of the batch of n bytes, opened; in `plain` when it was sealed. False: it is
+ * not what the peer sealed as the next batch of this stream.
+ */
+static bool
+open_batch(struct tunnel_stream *s, const uint8_t *batch, size_t n,
+    uint8_t plain[static FRAME_BATCH_MAX], struct wire_read *out)
+{
+	struct cipher_message m = {
+		.number = s->u.r.batches_n + 1, .ad = batch, .ad_len = FRAME_LENGTH_FIELD
+	};
+
+	batch += FRAME_LENGTH_FIELD;
+	n -= FRAME_LENGTH_FIELD;
+	if (s->cipher == NULL) {
+		*out = wire_reader(batch, n);
+		return true;
+	}
+	if (!cipher_open(s->cipher, &m, batch, n, plain))
+		return false;
+	*out = wire_reader(plain, n - cipher_tag_len(s->cipher));
+	return true;
+}
+
+/* Takes the preamble or one batch off the front of n bytes. ERR_INCOMPLETE; ERR_MALFORMED; ERR_AUTH. */
 static int
 input_item(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n, uint64_t now_us,
     size_t *used)
 {
+	uint8_t plain[FRAME_BATCH_MAX];
 	struct frame_header h;
-	struct wire_read body;
+	struct wire_read content, body;
 	int err;
 
 	if (!s->u.r.preamble_got) {
@@ -444,7 +469,12 @@ input_item(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t 
 		s->u.r.preamble_got = true;
 		return frame_preamble_check(s->dir, s->serial, in);
 	}
-	err = frame_batch_get(in, n, &h, &body, used);
+	err = frame_batch_split(in, n, used);
+	if (err < 0)
+		return err;
+	if (!open_batch(s, in, *used, plain, &content))
+		return ERR_AUTH;
+	err = frame_content_get(content.p, content.left, &h, &body);
 	if (err < 0)
 		return err;
 	/* Nothing follows an END. */

@@ -21,6 +21,7 @@ libtunnel_a_SOURCES = \
 	common/tunnel/poll.c \
 	common/tunnel/recover.c common/tunnel/recover.h \
 	common/tunnel/redundancy.c \
+	common/tunnel/rekey.c \
 	common/tunnel/reliable.c common/tunnel/reliable.h \
 	common/tunnel/request.c common/tunnel/request.h \
 	common/tunnel/sched.c common/tunnel/sched.h \

@@ -355,19 +355,32 @@ note_sent(struct stream_writer *w, const struct batch *b, uint64_t now_us)
 	w->marks[++w->sent_n % MARKS_N] = m;
 }
 
+/* A batch of n bytes, its length in front, which stays in the clear. */
+static void
+seal(struct tunnel_stream *s, uint8_t *batch, size_t n)
+{
+	struct cipher_message m = {
+		.number = s->u.w.sent_n + 1, .ad = batch, .ad_len = FRAME_LENGTH_FIELD
+	};
+
+	cipher_seal(s->cipher, &m, batch + FRAME_LENGTH_FIELD, n - FRAME_LENGTH_FIELD);
+}
+
 size_t
 output_write(struct tunnel *t, struct tunnel_stream *s, struct batch *b, uint8_t *out,
     uint64_t now_us)
 {
 	struct stream_writer *w = &s->u.w;
+	size_t tag_len = cipher_tag_len(s->cipher), n;
 	struct frame_header h;
-	size_t n;
 
 	fill_late(t, b, now_us);
 	fill_header(t, b, &h, now_us);
-	n = frame_header_put(&h, b->len, out);
+	n = frame_header_put(&h, b->len + tag_len, out);
 	memcpy(out + n, b->body, b->len);
 	n += b->len;
+	seal(s, out, n);
+	n += tag_len;
 	w->written_us = now_us;
 	note_sent(w, b, now_us);
 	if (s->bounded)
@@ -408,7 +421,7 @@ static size_t
 room_needed(const struct batch *b)
 {
 	/* PING, ACK and END are written at the last moment, and short. */
-	return FRAME_HEADER_MAX + (b->len < 64 ? 64 : b->len);
+	return FRAME_HEADER_MAX + (b->len < 64 ? 64 : b->len) + CIPHER_TAG_LEN;
 }
 
 long

@@ -79,6 +79,7 @@ tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64_t n
 		s->rotate_bytes = demand_jitter(t, t->cfg.rotate_bytes);
 	if (t->cfg.rotate_age_us != 0 && !s->bounded)
 		s->rotate_us = now_us + demand_jitter(t, t->cfg.rotate_age_us);
+	s->cipher = rekey_cipher(&t->grant, s);
 	request_print(&t->grant, &r, path);
 	*out = s;
 	return 0;
@@ -88,9 +89,10 @@ int
 tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void *user, uint64_t now_us,
     struct tunnel_stream **out)
 {
+	const struct tunnel_grant *grant = rekey_find(t, r, now_us);
 	int err;
 
-	if (!request_genuine(&t->grant, r))
+	if (grant == NULL)
 		return ERR_AUTH;
 	if (poll_make_room(t, r->dir) < 0)
 		return ERR_FULL;
@@ -98,6 +100,7 @@ tunnel_stream_accept(struct tunnel *t, const struct tunnel_request *r, void *use
 	if (err < 0)
 		return err;
 	*out = stream_new(t, r, user, now_us);
+	(*out)->cipher = rekey_cipher(grant, *out);
 	poll_accepted(t, *out, now_us);
 	return 0;
 }
@@ -227,6 +230,7 @@ stream_release(struct tunnel *t, struct tunnel_stream *s)
 	stream_paths_follow(t);
 	if (s->writes)
 		save_batches(t, s);
+	cipher_free(s->cipher);
 	mem_free(s);
 }
 
@@ -249,7 +253,7 @@ tunnel_stream_gone(struct tunnel *t, struct tunnel_stream *s, enum tunnel_why wh
 	if (why == TUNNEL_WHY_ORDERLY && s->bounded && !s->writes && s->heard_us == 0)
 		why = TUNNEL_WHY_CUT;
 	t->stats.streams_ended[why]++;
-	if (why == TUNNEL_WHY_MALFORMED)
+	if (why == TUNNEL_WHY_MALFORMED || why == TUNNEL_WHY_UNSEALED)
 		t->stats.malformed++;
 	if (why != TUNNEL_WHY_ORDERLY) {
 		demand_failed(t, s, why, now_us);

@@ -69,8 +69,10 @@ tunnel_tally_add(struct tunnel_stats *sum, const struct tunnel_stats *s)
 	TUNNEL_TALLY_ENDED(type, m, "cut", TUNNEL_WHY_CUT, "HTTP streams cut under us."), \
 	TUNNEL_TALLY_ENDED(type, m, "dead", TUNNEL_WHY_DEAD, "HTTP streams given up as silent."), \
 	TUNNEL_TALLY_ENDED(type, m, "malformed", TUNNEL_WHY_MALFORMED, "HTTP streams that carried what is no frame."), \
+	TUNNEL_TALLY_ENDED(type, m, "unsealed", TUNNEL_WHY_UNSEALED, "HTTP streams that carried what was not sealed for them."), \
 	TUNNEL_TALLY_ENDED(type, m, "refused", TUNNEL_WHY_REFUSED, "HTTP streams refused."), \
-	TUNNEL_TALLY_LINE(type, m, malformed, "Malformed frames received.")
+	TUNNEL_TALLY_LINE(type, m, malformed, "Malformed frames received."), \
+	TUNNEL_TALLY_LINE(type, m, rekeys, "Keys of the session replaced by newer ones.")
 /* clang-format on */
 
 #endif

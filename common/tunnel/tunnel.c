@@ -19,8 +19,10 @@ tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg)
 		.rotate_bytes = 64ULL << 20,
 		.rotate_age_us = 600 * CLOCK_S,
 		.heartbeat_busy_us = 500 * CLOCK_MS,
-		.heartbeat_idle_us = 3900 * CLOCK_MS,
+		.heartbeat_idle_us = 4100 * CLOCK_MS,
 		.dead_us = 4900 * CLOCK_MS,
+		.rekey_bytes = 16ULL << 30,
+		.rekey_age_us = 3600 * CLOCK_S,
 		.reliable_max = 8192,
 		.reliable_bytes_max = 8 << 20,
 		.seed = 1,
@@ -63,6 +65,7 @@ tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *
 	guard_init(&t->guard, 0, now_us);
 	t->slow_us = CLOCK_NEVER;
 	t->changed = true;
+	rekey_init(t, now_us);
 	return t;
 }
 

@@ -50,6 +50,7 @@ enum tunnel_why {
 	TUNNEL_WHY_CUT,       /* the connection failed or was closed under us */
 	TUNNEL_WHY_DEAD,      /* silent for dead_us, or hung while others are tried */
 	TUNNEL_WHY_MALFORMED, /* it carried what is no frame */
+	TUNNEL_WHY_UNSEALED,  /* it carried what the peer has not sealed for it */
 	TUNNEL_WHY_REFUSED,   /* HTTP answered something else than 200 */
 	TUNNEL_WHY_N
 };
@@ -62,9 +63,11 @@ struct tunnel_cfg {
 	uint64_t rotate_age_us;     /* 0 = never */
 	uint64_t heartbeat_busy_us; /* 500 000: on each stream silent so long, calls up;
 				     * twice to four times that while voice flows */
-	uint64_t heartbeat_idle_us; /* 3 900 000: likewise, no call up */
+	uint64_t heartbeat_idle_us; /* 4 100 000: likewise, no call up */
 	uint64_t dead_us;           /* 4 900 000: a readable stream silent so long is dead */
 	uint64_t bandwidth_max_bps; /* of this end's direction, IP headers included; 0 = no cap */
+	uint64_t rekey_bytes;       /* 16 GiB both ways: then the session gets a new key ... */
+	uint64_t rekey_age_us;      /* ... and after 3600 000 000; 0 = never */
 	unsigned reliable_max;      /* 8192 frames */
 	size_t reliable_bytes_max;  /* 8 MiB */
 	uint64_t seed;              /* random: of jitter, and of what the peer is not to guess */
@@ -73,7 +76,7 @@ void tunnel_cfg_default(enum tunnel_role role, struct tunnel_cfg *cfg);
 
 /* Longest payloads: a SIP message of 64 KiB with its flow, and more than a datagram of Ethernet. */
 #define TUNNEL_RELIABLE_MAX 66000
-#define TUNNEL_MEDIA_MAX 1900
+#define TUNNEL_MEDIA_MAX 1880
 
 struct tunnel_handlers {
 	/* A reliable frame: its type and payload, borrowed until return. */
@@ -98,6 +101,11 @@ struct tunnel_handlers {
 	void (*on_broken)(void *arg);
 	/* A media frame that this end sent on `channel` grew too old to leave. May be NULL. */
 	void (*on_late)(void *arg, uint32_t channel);
+	/*
+	 * Client only: the session's key has served for long enough. Agree upon another (HANDSHAKE_REKEY)
+	 * and call tunnel_rekey; it is asked for again after a while. May be NULL.
+	 */
+	void (*on_rekey)(void *arg);
 	/* This datagram is to leave now; borrowed until return. May be NULL: there are none. */
 	void (*on_datagram)(void *arg, const uint8_t *data, size_t n);
 };
@@ -106,7 +114,16 @@ struct tunnel_handlers {
 struct tunnel *tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_handlers *h, void *arg,
     const struct tunnel_grant *grant, uint64_t now_us);
 void tunnel_free(struct tunnel *t); /* streams not yet gone are forgotten with it */
-const struct tunnel_grant *tunnel_grant(const struct tunnel *t);
+const struct tunnel_grant *tunnel_grant(const struct tunnel *t); /* its key is the one in use */
+
+/*
+ * The two ends agreed upon another key (grant->purpose is HANDSHAKE_REKEY, its session this one). The
+ * client uses it at once for new streams, and replaces those that there are; the server, which has it
+ * first, from the first stream on that comes under it, and goes on to take what comes under the one
+ * before for a minute. What the two then seal by is made of the key granted and the one that they had: who
+ * knows the secret alone gets no hold of a session. ERR_AUTH, and nothing changes, for another session.
+ */
+int tunnel_rekey(struct tunnel *t, const struct tunnel_grant *grant, uint64_t now_us);
 
 /* -- Streams -- */
 
@@ -158,7 +175,8 @@ long tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size
 
 /*
  * Bytes of a body that this end reads, cut anywhere. ERR_MALFORMED: abort the request, then
- * tunnel_stream_gone(TUNNEL_WHY_MALFORMED).
+ * tunnel_stream_gone(TUNNEL_WHY_MALFORMED). ERR_AUTH: likewise, with TUNNEL_WHY_UNSEALED: it is not what
+ * the peer sealed as the next batch of this stream.
  */
 int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_t n,
     uint64_t now_us);
@@ -259,6 +277,7 @@ struct tunnel_stats {
 	uint64_t datagrams_left_loss, datagrams_left_silent, datagrams_returned;
 	uint64_t streams_opened, streams_bounded, streams_rotated, streams_ended[TUNNEL_WHY_N];
 	uint64_t malformed;
+	uint64_t rekeys; /* keys of the session that came into use after its first */
 };
 const struct tunnel_stats *tunnel_stats(const struct tunnel *t); /* borrowed while t lives */
 enum tunnel_state tunnel_state(const struct tunnel *t);

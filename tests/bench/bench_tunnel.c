@@ -71,8 +71,13 @@ on_broken(void *arg)
 static void
 pair_new(struct pair *p)
 {
-	static const struct tunnel_handlers h = { on_reliable, on_media, on_wake, on_abort,
-		on_wanted, on_state, on_broken, NULL, NULL };
+	static const struct tunnel_handlers h = { .on_reliable = on_reliable,
+		.on_media = on_media,
+		.on_wake = on_wake,
+		.on_abort = on_abort,
+		.on_wanted = on_wanted,
+		.on_state = on_state,
+		.on_broken = on_broken };
 	struct tunnel_grant grant = { .session = 1 };
 	struct tunnel_request r;
 	char path[TUNNEL_PATH_MAX];

@@ -76,8 +76,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const uint8_t preamble[2][8] = { { 'V', 'F', 1, 0, 0, 0, 0, 1 },
 		{ 'V', 'F', 1, 1, 0, 0, 0, 2 } };
-	struct tunnel_handlers h = { on_reliable, on_data, on_stream, on_abort, on_wanted, on_state,
-		on_broken, NULL, NULL };
+	struct tunnel_handlers h = { .on_reliable = on_reliable,
+		.on_media = on_data,
+		.on_wake = on_stream,
+		.on_abort = on_abort,
+		.on_wanted = on_wanted,
+		.on_state = on_state,
+		.on_broken = on_broken };
 	struct tunnel_grant grant = { .session = 1 };
 	struct tunnel *t[2];
 	struct tunnel_stream *s[2][2];

@@ -95,8 +95,13 @@ on_broken(void *arg)
 	(void)arg;
 }
 
-static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
-	on_wanted, on_state, on_broken, NULL, NULL };
+static const struct tunnel_handlers handlers = { .on_reliable = on_reliable,
+	.on_media = on_media,
+	.on_wake = on_wake,
+	.on_abort = on_abort,
+	.on_wanted = on_wanted,
+	.on_state = on_state,
+	.on_broken = on_broken };
 
 static void
 open_pipe(struct world *w, struct pipe *p, enum tunnel_dir dir)

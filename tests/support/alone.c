@@ -58,8 +58,13 @@ on_late(void *arg, uint32_t channel)
 	((struct alone *)arg)->late_n++;
 }
 
-const struct tunnel_handlers alone_handlers = { on_reliable, on_media, on_wake, on_abort, NULL,
-	on_state, on_broken, on_late, NULL };
+const struct tunnel_handlers alone_handlers = { .on_reliable = on_reliable,
+	.on_media = on_media,
+	.on_wake = on_wake,
+	.on_abort = on_abort,
+	.on_state = on_state,
+	.on_broken = on_broken,
+	.on_late = on_late };
 
 void
 alone_request(enum tunnel_dir dir, uint32_t serial, struct tunnel_request *out)

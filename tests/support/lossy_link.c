@@ -215,12 +215,28 @@ on_broken(void *arg)
 	end_of(arg, false)->broken++;
 }
 
+/* The client asks; a way later the server has the key, and another one later the client, or nobody. */
+static void
+on_rekey(void *arg)
+{
+	struct lossy_link *l = ((struct handler_arg *)arg)->link;
+
+	assert_int_equal(((struct handler_arg *)arg)->side, LINK_CLIENT);
+	for (size_t i = 0; i < sizeof(l->rekey.key); i++)
+		l->rekey.key[i] = (uint8_t)link_random(l, 256);
+	l->rekey_us[LINK_SERVER] = l->now_us + l->cfg.delay_us;
+	l->rekey_us[LINK_CLIENT] = l->cfg.rekey_lost_permille > link_random(l, 1000) ?
+	    CLOCK_NEVER :
+	    l->now_us + 2 * l->cfg.delay_us;
+}
+
 /* -- Life -- */
 
 void
 link_cfg_default(struct link_cfg *cfg)
 {
-	*cfg = (struct link_cfg){ .seed = 1, .delay_us = 20 * CLOCK_MS };
+	*cfg =
+	    (struct link_cfg){ .seed = 1, .delay_us = 20 * CLOCK_MS, .cipher = CIPHER_AES_256_GCM };
 	tunnel_cfg_default(TUNNEL_CLIENT, &cfg->end[LINK_CLIENT]);
 	tunnel_cfg_default(TUNNEL_SERVER, &cfg->end[LINK_SERVER]);
 }
@@ -228,14 +244,25 @@ link_cfg_default(struct link_cfg *cfg)
 struct lossy_link *
 link_new(const struct link_cfg *cfg)
 {
-	static const struct tunnel_handlers handlers = { on_reliable, on_media, on_wake, on_abort,
-		on_wanted, on_state, on_broken, NULL, NULL };
-	struct tunnel_grant grant = { .agent = "office", .session = 0x1234, .key = { 1, 2, 3 } };
+	static const struct tunnel_handlers handlers = { .on_reliable = on_reliable,
+		.on_media = on_media,
+		.on_wake = on_wake,
+		.on_abort = on_abort,
+		.on_wanted = on_wanted,
+		.on_state = on_state,
+		.on_broken = on_broken,
+		.on_rekey = on_rekey };
+	struct tunnel_grant grant = {
+		.agent = "office", .session = 0x1234, .cipher = cfg->cipher, .key = { 1, 2, 3 }
+	};
 	struct lossy_link *l = mem_zalloc(sizeof(*l));
 
 	l->cfg = *cfg;
 	l->random = cfg->seed;
 	l->now_us = CLOCK_S;
+	l->rekey = grant;
+	l->rekey.purpose = HANDSHAKE_REKEY;
+	l->rekey_us[0] = l->rekey_us[1] = CLOCK_NEVER;
 	for (int side = 0; side < 2; side++) {
 		struct tunnel_cfg tc = cfg->end[side];
 
@@ -434,8 +461,19 @@ turn_pipe(struct lossy_link *l, struct link_pipe *p)
 }
 
 static void
+turn_rekey(struct lossy_link *l)
+{
+	for (int side = 1; side >= 0; side--)
+		if (l->rekey_us[side] <= l->now_us) {
+			l->rekey_us[side] = CLOCK_NEVER;
+			assert_int_equal(tunnel_rekey(l->end[side].t, &l->rekey, l->now_us), 0);
+		}
+}
+
+static void
 turn(struct lossy_link *l)
 {
+	turn_rekey(l);
 	for (int dir = 0; dir < 2; dir++)
 		for (; l->wanted[dir] > 0; l->wanted[dir]--)
 			open_wanted(l, (enum tunnel_dir)dir);
@@ -483,7 +521,7 @@ next_us(const struct lossy_link *l)
 	for (size_t i = l->first; i < l->pipes_n; i++)
 		due = earlier(due, pipe_due_us(l, l->pipes[i]));
 	for (int side = 0; side < 2; side++)
-		due = earlier(due, tunnel_deadline(l->end[side].t));
+		due = earlier(due, earlier(l->rekey_us[side], tunnel_deadline(l->end[side].t)));
 	return due;
 }
 

@@ -29,10 +29,12 @@ struct link_cfg {
 	uint64_t stall_us;       /* ... for up to so long */
 	size_t window;           /* bytes a stream may have on the way; 0 = any number */
 	bool chop;               /* the reader gets the bytes in random pieces, else as written */
+	enum cipher_kind cipher; /* AES-256-GCM */
+	unsigned rekey_lost_permille; /* of the answers to the client that asks for a new key */
 	struct tunnel_cfg end[2];
 };
 
-/* A clean link of 20 ms each way, and the tunnels' defaults. */
+/* A clean link of 20 ms each way, sealed, and the tunnels' defaults. */
 void link_cfg_default(struct link_cfg *cfg);
 
 #define LINK_PIPES_MAX 4096
@@ -61,9 +63,11 @@ struct lossy_link {
 	struct link_pipe *pipes[LINK_PIPES_MAX]; /* every stream there ever was */
 	size_t pipes_n, first;                   /* those before `first` are over */
 	size_t wanted[2];
-	uint32_t stalls; /* segments that were stalled */
-	bool refuse;     /* new requests are answered with an error */
-	bool swallow;    /* new requests vanish */
+	uint32_t stalls;           /* segments that were stalled */
+	bool refuse;               /* new requests are answered with an error */
+	bool swallow;              /* new requests vanish */
+	struct tunnel_grant rekey; /* that is being agreed upon */
+	uint64_t rekey_us[2];      /* when each side has it; CLOCK_NEVER */
 };
 
 struct lossy_link *link_new(const struct link_cfg *cfg);

@@ -25,6 +25,9 @@ struct watched {
 	size_t voice_from, voice_to;   /* the outstanding ones in [from, to) */
 	uint8_t have[FRAME_BATCH_MAX]; /* read, not yet whole */
 	size_t have_len;
+	struct cipher *cipher;
+	uint64_t read_n; /* batches */
+	uint8_t plain[FRAME_BATCH_MAX];
 };
 
 struct watch_dir {
@@ -49,6 +52,44 @@ find(struct sim_watch *w, enum tunnel_dir dir, uint32_t serial)
 		if (p->serial == serial)
 			return p;
 	return NULL;
+}
+
+static struct watched *
+watched_new(const struct sim_watch *w, enum tunnel_dir dir, uint32_t serial)
+{
+	const struct tunnel_grant *grant = tunnel_grant(w->sim->end[0].t);
+	struct watched *p = mem_zalloc(sizeof(*p));
+
+	p->serial = serial;
+	p->cipher = cipher_derive(grant->cipher, grant->key,
+	    &(struct cipher_use){ "vofw2 batches", (uint8_t)dir, grant->session, serial });
+	return p;
+}
+
+static void
+watched_free(struct watched *p)
+{
+	cipher_free(p->cipher);
+	mem_free(p);
+}
+
+/* The batch of that number at the front of n bytes, sealed or not; its length, or a negative error. */
+static int
+batch_get(struct watched *p, uint64_t number, const uint8_t *in, size_t n, struct frame_header *h,
+    struct wire_read *body)
+{
+	struct cipher_message m = { number, in, FRAME_LENGTH_FIELD };
+	size_t len;
+	int err;
+
+	err = frame_batch_split(in, n, &len);
+	if (err < 0)
+		return err;
+	must(cipher_open(p->cipher, &m, in + FRAME_LENGTH_FIELD, len - FRAME_LENGTH_FIELD,
+	    p->plain));
+	must(frame_content_get(p->plain, len - FRAME_LENGTH_FIELD - cipher_tag_len(p->cipher), h,
+		 body) == 0);
+	return (int)len;
 }
 
 static bool
@@ -151,14 +192,16 @@ on_write(void *arg, enum tunnel_dir dir, uint32_t serial, const uint8_t *data, s
 
 	judge(w, d);
 	if (p == NULL) {
-		p = mem_zalloc(sizeof(*p));
-		p->serial = serial;
+		p = watched_new(w, dir, serial);
 		LIST_INSERT_HEAD(&d->streams, p, next);
 	}
 	for (size_t used = 0; used < n; used += len) {
 		len = FRAME_PREAMBLE_LEN;
 		if (p->preamble_written) {
-			must(frame_batch_get(data + used, n - used, &h, &body, &len) == 0);
+			int got = batch_get(p, p->sent_n + 1, data + used, n - used, &h, &body);
+
+			must(got > 0);
+			len = (size_t)got;
 			wrote_batch(w, d, p, &body, unsent);
 		}
 		p->preamble_written = true;
@@ -190,13 +233,19 @@ read_item(struct sim_watch *w, enum tunnel_dir dir, struct watched *p)
 {
 	struct frame_header h;
 	struct wire_read body;
-	size_t len = FRAME_PREAMBLE_LEN;
+	int got = FRAME_PREAMBLE_LEN;
+	size_t len;
 
-	if (p->have_len < len && !p->preamble_read)
+	if (p->have_len < FRAME_PREAMBLE_LEN && !p->preamble_read)
 		return false;
 	h.acks_n = 0;
-	if (p->preamble_read && frame_batch_get(p->have, p->have_len, &h, &body, &len) != 0)
-		return false;
+	if (p->preamble_read) {
+		got = batch_get(p, p->read_n + 1, p->have, p->have_len, &h, &body);
+		if (got < 0)
+			return false;
+		p->read_n++;
+	}
+	len = (size_t)got;
 	p->preamble_read = true;
 	/* Its acknowledgements are of the other direction, for the end that reads this one. */
 	for (size_t i = 0; i < h.acks_n; i++)
@@ -248,7 +297,7 @@ on_over(void *arg, enum tunnel_dir dir, uint32_t serial)
 		return;
 	on_gone(arg, dir, serial);
 	LIST_REMOVE(p, next);
-	mem_free(p);
+	watched_free(p);
 }
 
 struct sim_watch *
@@ -271,7 +320,7 @@ sim_watch_free(struct sim_watch *w)
 	for (int dir = 0; dir < 2; dir++)
 		while ((p = LIST_FIRST(&w->dir[dir].streams)) != NULL) {
 			LIST_REMOVE(p, next);
-			mem_free(p);
+			watched_free(p);
 		}
 	mem_free(w);
 }

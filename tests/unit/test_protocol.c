@@ -155,6 +155,29 @@ the_preamble_is_as_told(void **state)
 	assert_example(example("preamble"), out, sizeof(out));
 }
 
+/* The first batch of stream 2, DOWN, is the example batch-media. */
+static void
+a_sealed_batch_is_as_told(void **state)
+{
+	const struct example *sealed = example("sealed"), *clear = example("batch-media");
+	struct cipher_message m = { 1, sealed->p, FRAME_LENGTH_FIELD };
+	struct cipher *c;
+	uint8_t out[1024];
+	size_t len;
+
+	(void)state;
+	c = cipher_derive(CIPHER_AES_256_GCM, example("key")->p,
+	    &(struct cipher_use){ "vofw2 batches", TUNNEL_DOWN, 0x0123456789abcdef, 2 });
+	assert_int_equal(frame_batch_split(sealed->p, sealed->n, &len), 0);
+	assert_int_equal(len, sealed->n);
+	assert_int_equal(len, clear->n + cipher_tag_len(c));
+	assert_true(cipher_open(c, &m, sealed->p + 2, len - 2, out));
+	assert_memory_equal(out, clear->p + 2, clear->n - 2);
+	cipher_seal(c, &m, out, clear->n - 2);
+	assert_memory_equal(out, sealed->p + 2, len - 2);
+	cipher_free(c);
+}
+
 /* Decodes a batch, checks that its frames are of these types, and encodes it to the same bytes. */
 static void
 assert_batch(const char *name, const char *types)
@@ -369,6 +392,7 @@ main(void)
 		cmocka_unit_test(the_handshake_and_the_paths_are_as_told),
 		cmocka_unit_test(the_preamble_is_as_told),
 		cmocka_unit_test(a_bounded_stream_is_a_burst_and_its_end),
+		cmocka_unit_test(a_sealed_batch_is_as_told),
 		cmocka_unit_test(batches_and_frames_are_as_told),
 		cmocka_unit_test(the_sums_of_two_batches_are_as_told),
 		cmocka_unit_test(datagrams_are_as_told),

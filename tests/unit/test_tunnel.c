@@ -145,7 +145,9 @@ reliable_and_media_pass_both_ways_however_the_bytes_are_cut(void **state)
 	l = link_up(&cfg);
 	for (int i = 0; i < 1000; i++) {
 		for (int side = 0; side < 2; side++) {
-			assert_int_equal(link_send_media(l, side, 4 + link_random(l, 1897)), 0);
+			assert_int_equal(link_send_media(l, side,
+					     4 + link_random(l, TUNNEL_MEDIA_MAX - 3)),
+			    0);
 			if (i % 10 == 0)
 				assert_int_equal(link_send(l, side,
 						     4 + link_random(l, TUNNEL_RELIABLE_MAX - 3)),
@@ -317,14 +319,14 @@ the_round_trip_is_measured_under_load_too(void **state)
 }
 
 static void
-a_voice_packet_costs_eleven_bytes_and_a_full_batch_less(void **state)
+assert_voice_costs(enum cipher_kind cipher, uint64_t tag)
 {
 	struct link_cfg cfg;
 	struct lossy_link *l;
 	uint64_t sent;
 
-	(void)state;
 	link_cfg_default(&cfg);
+	cfg.cipher = cipher;
 	l = link_up(&cfg);
 	link_run(l, CLOCK_S);
 	sent = tunnel_stats(l->end[LINK_CLIENT].t)->bytes_sent;
@@ -332,16 +334,112 @@ a_voice_packet_costs_eleven_bytes_and_a_full_batch_less(void **state)
 	tunnel_flush(l->end[LINK_CLIENT].t, l->now_us);
 	link_run(l, 0);
 	sent = tunnel_stats(l->end[LINK_CLIENT].t)->bytes_sent - sent;
-	assert_int_equal(sent, 172 + 10);
+	assert_int_equal(sent, 172 + 10 + tag);
 	link_run(l, CLOCK_S);
 	sent = tunnel_stats(l->end[LINK_CLIENT].t)->bytes_sent;
 	for (int i = 0; i < 7; i++)
 		link_send_media(l, LINK_CLIENT, 172);
 	link_run(l, 0);
 	sent = tunnel_stats(l->end[LINK_CLIENT].t)->bytes_sent - sent;
-	assert_in_range(sent, 7 * (172 + 4), 7 * (172 + 4) + 20);
+	assert_in_range(sent, 7 * (172 + 4) + tag, 7 * (172 + 4) + 20 + tag);
 	link_run(l, CLOCK_S);
 	assert_int_equal(l->end[LINK_SERVER].media_got, 8);
+	link_free(l);
+}
+
+static void
+a_voice_packet_costs_ten_bytes_and_sixteen_for_its_seal_and_a_full_batch_less(void **state)
+{
+	(void)state;
+	assert_voice_costs(CIPHER_NONE, 0);
+	assert_voice_costs(CIPHER_AES_256_GCM, 16);
+	assert_voice_costs(CIPHER_CHACHA20_POLY1305, 16);
+}
+
+static void
+rekeying_every_second_loses_nothing_and_repeats_nothing(void **state)
+{
+	struct link_cfg cfg;
+	struct lossy_link *l;
+
+	(void)state;
+	link_cfg_default(&cfg);
+	cfg.chop = true;
+	cfg.end[LINK_CLIENT].rekey_age_us = CLOCK_S;
+	cfg.end[LINK_CLIENT].rekey_bytes = 0;
+	l = link_up(&cfg);
+	tunnel_set_busy(l->end[LINK_CLIENT].t, true, l->now_us);
+	for (int i = 0; i < 6000; i++) {
+		for (int side = 0; side < 2; side++) {
+			assert_int_equal(link_send_media(l, side, 172), 0);
+			if (i % 7 == 0)
+				assert_int_equal(link_send(l, side, 4 + link_random(l, 1500)), 0);
+		}
+		link_run(l, 20 * CLOCK_MS);
+	}
+	link_run(l, CLOCK_S);
+	assert_true(link_settled(l));
+	for (int side = 0; side < 2; side++) {
+		const struct tunnel_stats *st = tunnel_stats(l->end[side].t);
+
+		assert_int_equal(l->end[side].media_got, l->end[!side].media_sent);
+		assert_int_equal(l->end[side].media_late, 0);
+		assert_int_equal(st->media_down_dropped + st->media_late_dropped, 0);
+		assert_int_equal(st->malformed, 0);
+		assert_in_range(st->rekeys, 100, 121);
+	}
+	assert_memory_equal(tunnel_grant(l->end[0].t)->key, tunnel_grant(l->end[1].t)->key, 32);
+	assert_memory_not_equal(tunnel_grant(l->end[0].t)->key, l->rekey.key, 32);
+	link_free(l);
+}
+
+static void
+a_new_key_comes_after_so_many_bytes(void **state)
+{
+	struct link_cfg cfg;
+	struct lossy_link *l;
+
+	(void)state;
+	link_cfg_default(&cfg);
+	cfg.end[LINK_CLIENT].rekey_bytes = 500000;
+	l = link_up(&cfg);
+	tunnel_set_busy(l->end[LINK_CLIENT].t, true, l->now_us);
+	for (int i = 0; i < 1000; i++) {
+		for (int k = 0; k < 4; k++)
+			link_send_media(l, k % 2, 200);
+		link_run(l, 20 * CLOCK_MS);
+		if (i == 900 / 4)
+			assert_int_equal(tunnel_stats(l->end[LINK_SERVER].t)->rekeys, 0);
+	}
+	assert_int_equal(tunnel_stats(l->end[LINK_CLIENT].t)->rekeys, 1);
+	assert_int_equal(tunnel_stats(l->end[LINK_SERVER].t)->rekeys, 1);
+	link_free(l);
+}
+
+/* HRAS has a key then that nobody uses, and with the next attempt another one. */
+static void
+an_answer_that_was_lost_leaves_the_key_as_it_is_until_the_next_attempt(void **state)
+{
+	struct link_cfg cfg;
+	struct lossy_link *l;
+
+	(void)state;
+	link_cfg_default(&cfg);
+	cfg.rekey_lost_permille = 1000;
+	cfg.end[LINK_CLIENT].rekey_age_us = 10 * CLOCK_S;
+	cfg.end[LINK_CLIENT].rotate_age_us = 5 * CLOCK_S;
+	l = link_up(&cfg);
+	link_run(l, 65 * CLOCK_S);
+	for (int side = 0; side < 2; side++)
+		assert_int_equal(tunnel_stats(l->end[side].t)->rekeys, 0);
+	l->cfg.rekey_lost_permille = 0;
+	link_run(l, 30 * CLOCK_S);
+	for (int side = 0; side < 2; side++) {
+		assert_in_range(tunnel_stats(l->end[side].t)->rekeys, 2, 3);
+		assert_int_equal(l->end[side].state, TUNNEL_UP_STATE);
+		assert_int_equal(tunnel_stats(l->end[side].t)->streams_ended[TUNNEL_WHY_REFUSED],
+		    0);
+	}
 	link_free(l);
 }
 
@@ -422,7 +520,12 @@ main(void)
 		cmocka_unit_test(streams_are_not_replaced_all_at_once),
 		cmocka_unit_test(both_ends_know_the_round_trip),
 		cmocka_unit_test(the_round_trip_is_measured_under_load_too),
-		cmocka_unit_test(a_voice_packet_costs_eleven_bytes_and_a_full_batch_less),
+		cmocka_unit_test(
+		    a_voice_packet_costs_ten_bytes_and_sixteen_for_its_seal_and_a_full_batch_less),
+		cmocka_unit_test(rekeying_every_second_loses_nothing_and_repeats_nothing),
+		cmocka_unit_test(a_new_key_comes_after_so_many_bytes),
+		cmocka_unit_test(
+		    an_answer_that_was_lost_leaves_the_key_as_it_is_until_the_next_attempt),
 		cmocka_unit_test(a_stalled_stream_does_not_hold_up_the_voice_behind_it),
 		cmocka_unit_test(voice_does_not_wait_behind_a_large_sip_message),
 	};

@@ -88,6 +88,11 @@ harm(uint64_t seed, unsigned rounds_n)
 	cfg.window = seed % 3 == 0 ? 0 : 20000;
 	cfg.end[LINK_CLIENT].rotate_bytes = 50000;
 	cfg.end[LINK_CLIENT].rotate_age_us = 5 * CLOCK_S;
+	/* Some with new keys, of which some get lost; and some unsealed. */
+	cfg.end[LINK_CLIENT].rekey_age_us = seed % 2 == 0 ? CLOCK_S : 0;
+	cfg.rekey_lost_permille = 300;
+	if (seed % 4 == 1)
+		cfg.cipher = seed % 8 == 1 ? CIPHER_NONE : CIPHER_CHACHA20_POLY1305;
 	l = link_up(&cfg);
 	for (unsigned i = 0; i < rounds_n; i++)
 		harm_round(l);
