@@ -363,33 +363,58 @@ same(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* What was given away at the start, to those who do not ask again. */
 static bool
-same_limits(const struct config_hras *a, const struct config_hras *b)
+same_tunnel_listeners(const struct config_hras *a, const struct config_hras *b)
 {
-	bool all = a->tunnel.grace_s == b->tunnel.grace_s &&
-	    a->media.max_age_ms == b->media.max_age_ms &&
-	    a->media.timeout_s == b->media.timeout_s && a->media.linger_ms == b->media.linger_ms &&
-	    same(a->store, b->store) && a->calls_max == b->calls_max &&
-	    a->registrations_max == b->registrations_max && a->dns_servers_n == b->dns_servers_n;
+	bool same = a->tunnel.listen_n == b->tunnel.listen_n;
+
+	for (size_t i = 0; same && i < a->tunnel.listen_n; i++)
+		same = a->tunnel.listen[i].carrier == b->tunnel.listen[i].carrier &&
+		    addr_equal(&a->tunnel.listen[i].addr, &b->tunnel.listen[i].addr);
+	return same;
+}
+
+static bool
+same_dns_servers(const struct config_hras *a, const struct config_hras *b)
+{
+	bool all = a->dns_servers_n == b->dns_servers_n;
 
 	for (size_t i = 0; all && i < a->dns_servers_n; i++)
 		all = same(a->dns_servers[i], b->dns_servers[i]);
 	return all;
 }
 
-static bool
-same_sockets(const struct config_hras *a, const struct config_hras *b)
+/* The first option that differs and was given away at the start, to those who do not ask again; NULL =
+ * there is none. */
+static const char *
+needs_restart(const struct config_hras *a, const struct config_hras *b)
 {
-	bool same = a->tunnel.listen_n == b->tunnel.listen_n &&
-	    addr_equal(&a->media.address, &b->media.address) &&
-	    a->media.port_min == b->media.port_min && a->media.port_max == b->media.port_max &&
-	    addr_equal(&a->status.listen, &b->status.listen);
+	const struct {
+		const char *option;
+		bool same;
+	} options[] = {
+		{ "tunnel.listen", same_tunnel_listeners(a, b) },
+		{ "tunnel.grace", a->tunnel.grace_s == b->tunnel.grace_s },
+		{ "sip.listen", same_listeners(&a->sip, &b->sip) },
+		{ "media.address", addr_equal(&a->media.address, &b->media.address) },
+		{ "media.ports",
+		    a->media.port_min == b->media.port_min &&
+			a->media.port_max == b->media.port_max },
+		{ "media.max_age", a->media.max_age_ms == b->media.max_age_ms },
+		{ "media.timeout", a->media.timeout_s == b->media.timeout_s },
+		{ "media.linger", a->media.linger_ms == b->media.linger_ms },
+		{ "status.listen", addr_equal(&a->status.listen, &b->status.listen) },
+		{ "store", same(a->store, b->store) },
+		{ "calls_max", a->calls_max == b->calls_max },
+		{ "registrations_max", a->registrations_max == b->registrations_max },
+		{ "dns_servers", same_dns_servers(a, b) },
+	};
 
-	for (size_t i = 0; same && i < a->tunnel.listen_n; i++)
-		same = a->tunnel.listen[i].carrier == b->tunnel.listen[i].carrier &&
-		    addr_equal(&a->tunnel.listen[i].addr, &b->tunnel.listen[i].addr);
-	return same && same_listeners(&a->sip, &b->sip);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (!options[i].same)
+			return options[i].option;
+	}
+	return NULL;
 }
 
 void
@@ -398,14 +423,14 @@ hras_reload(void *state, void *conf)
 	struct hras *h = state;
 	struct config_hras *old = h->conf;
 	struct gateway_tls_files files;
+	const char *option;
 	struct sip_user *users;
 	struct sip_server_cfg cfg;
 
-	if (!same_sockets(old, conf) || !same_limits(old, conf)) {
+	if ((option = needs_restart(old, conf)) != NULL) {
 		log_error(COMPONENT,
-		    "only domains, agent, user, auth, internal_calls, bandwidth_max, log_level, "
-		    "certificate, key and client_ca change without a restart: the new configuration "
-		    "is not taken");
+		    "%s is another, which takes a restart: nothing of the new configuration is taken",
+		    option);
 		config_free_hras(conf);
 		return;
 	}
