@@ -436,7 +436,7 @@ start_all(struct hrac *h)
 {
 	static const struct media_handlers handlers = { on_phone_media, on_phone_source,
 		on_media_turn, hrac_round_trip_us };
-	const struct media_cfg media = { h->conf->media.address };
+	const struct media_cfg media = { .address = h->conf->media.address };
 	int err;
 
 	if ((err = media_address_check(&media.address)) != 0)

@@ -179,9 +179,16 @@ fill_sip_cfg(const struct config_hras *c, struct sip_user *users, struct sip_ser
 		.users = users,
 		.users_n = c->users_n,
 		.internal_direct = c->internal_calls_direct };
-	for (size_t i = 0; i < c->sip.listen_n; i++)
+	for (size_t i = 0; i < c->sip.listen_n; i++) {
 		out->listen[i] = (struct sip_listener){ (enum sip_proto)c->sip.listen[i].proto,
 			c->sip.listen[i].addr };
+		if (addr_is_set(&c->advertise.sip) &&
+		    addr_is_v6(&c->advertise.sip) == addr_is_v6(&out->listen[i].addr)) {
+			out->bound[i] = out->listen[i].addr;
+			out->listen[i].addr = c->advertise.sip;
+			addr_set_port(&out->listen[i].addr, addr_port(&out->bound[i]));
+		}
+	}
 	for (size_t i = 0; i < c->users_n; i++)
 		users[i] = (struct sip_user){ c->users[i].name, c->users[i].password };
 }
@@ -226,11 +233,12 @@ start_media(struct hras *h)
 {
 	static const struct media_handlers handlers = { on_media_tunnel, on_media_source,
 		on_media_turn, hras_round_trip_us };
-	const struct media_cfg media = { h->conf->media.address };
+	const struct media_cfg media = { .address = h->conf->media.address,
+		.told = h->conf->advertise.media };
 	const bool automatic = h->conf->calls_max == CONFIG_CALLS_AUTO;
 	const struct vcit_cfg cfg = { .calls_max = automatic ? CALLS_AUTO_MAX : h->conf->calls_max,
 		.measured = automatic,
-		.media_address = h->conf->media.address,
+		.media_address = addr_is_set(&media.told) ? media.told : media.address,
 		.port_min = h->conf->media.port_min,
 		.port_max = h->conf->media.port_max,
 		.linger_us = h->conf->media.linger_ms * CLOCK_MS,
@@ -396,7 +404,9 @@ needs_restart(const struct config_hras *a, const struct config_hras *b)
 		{ "tunnel.listen", same_tunnel_listeners(a, b) },
 		{ "tunnel.grace", a->tunnel.grace_s == b->tunnel.grace_s },
 		{ "sip.listen", same_listeners(&a->sip, &b->sip) },
+		{ "sip.advertise", addr_equal(&a->advertise.sip, &b->advertise.sip) },
 		{ "media.address", addr_equal(&a->media.address, &b->media.address) },
+		{ "media.advertise", addr_equal(&a->advertise.media, &b->advertise.media) },
 		{ "media.ports",
 		    a->media.port_min == b->media.port_min &&
 			a->media.port_max == b->media.port_max },

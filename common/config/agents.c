@@ -192,10 +192,19 @@ static const struct option hras_tunnel[] = {
 	END
 };
 
-static const struct option hras_sip[] = { SIP_OPTIONS(config_hras), END };
+static const struct option hras_sip[] = {
+	SIP_OPTIONS(config_hras),
+	{ .name = "advertise", .type = &type_host,
+	  .offset = offsetof(struct config_hras, advertise.sip),
+	  .expected = "the address without a port that others reach this host by" },
+	END
+};
 
 static const struct option hras_media[] = {
 	MEDIA_OPTIONS(config_hras),
+	{ .name = "advertise", .type = &type_host,
+	  .offset = offsetof(struct config_hras, advertise.media),
+	  .expected = "the address without a port that others reach this host by" },
 	{ .name = "timeout", .type = &type_duration, .max = 86400, .def = "90s",
 	  .offset = offsetof(struct config_hras, media.timeout_s), .unit_ms = 1000,
 	  .expected = "1s to 24h, or 0 for never" },
@@ -309,6 +318,41 @@ complete_hras_tunnel(void *conf, char wrong[static SCHEMA_WRONG_MAX])
 	return true;
 }
 
+static bool
+refuse_family(char wrong[static SCHEMA_WRONG_MAX], const char *advertise, const struct addr *a,
+    const char *bound)
+{
+	char host[ADDR_HOST_MAX];
+
+	snprintf(wrong, SCHEMA_WRONG_MAX,
+	    "%s is %s, but no address of %s is an IPv%c one; expected both of one kind", advertise,
+	    addr_host(a, host), bound, addr_is_v6(a) ? '6' : '4');
+	return false;
+}
+
+static bool
+complete_hras_sip(void *conf, char wrong[static SCHEMA_WRONG_MAX])
+{
+	const struct config_hras *c = conf;
+
+	for (size_t i = 0; i < c->sip.listen_n; i++) {
+		if (addr_is_v6(&c->sip.listen[i].addr) == addr_is_v6(&c->advertise.sip))
+			return true;
+	}
+	return !addr_is_set(&c->advertise.sip) ||
+	    refuse_family(wrong, "sip.advertise", &c->advertise.sip, "sip.listen");
+}
+
+static bool
+complete_hras_media(void *conf, char wrong[static SCHEMA_WRONG_MAX])
+{
+	const struct config_hras *c = conf;
+
+	return !addr_is_set(&c->advertise.media) ||
+	    addr_is_v6(&c->advertise.media) == addr_is_v6(&c->media.address) ||
+	    refuse_family(wrong, "media.advertise", &c->advertise.media, "media.address");
+}
+
 /* clang-format off */
 
 static const struct section hras_sections[] = {
@@ -318,8 +362,8 @@ static const struct section hras_sections[] = {
 	  .struct_size = sizeof(struct config_agent),
 	  .offset = offsetof(struct config_hras, agents),
 	  .n_offset = offsetof(struct config_hras, agents_n) },
-	{ .name = "sip", .options = hras_sip },
-	{ .name = "media", .options = hras_media },
+	{ .name = "sip", .options = hras_sip, .complete = complete_hras_sip },
+	{ .name = "media", .options = hras_media, .complete = complete_hras_media },
 	{ .name = "status", .options = hras_status },
 	{ .name = "auth", .options = hras_auth },
 	{ .name = "user", .options = user_options, .title = &user_title,
@@ -403,6 +447,11 @@ config_warn_hras(const struct config_hras *c)
 {
 	for (size_t i = 0; i < c->agents_n; i++)
 		warn_secret(c->agents[i].name, c->agents[i].secret);
+	if (addr_is_set(&c->advertise.sip) && !addr_is_set(&c->advertise.media) &&
+	    addr_is_private(&c->media.address))
+		log_warn("config",
+		    "sip.advertise is set, media.advertise is not, and media.address is private: "
+		    "phones outside would send their voice nowhere");
 	if (c->users_n == 0 && c->auth != CONFIG_AUTH_NONE)
 		log_warn("config", "auth.require is set, but no user could prove himself");
 }

@@ -120,6 +120,11 @@ struct config_hras {
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 		uint32_t bandwidth_max_kbit; /* of each agent's tunnel, each way; 0 = no cap */
 	} tunnel;
+	struct
+	{ /* what others are told instead of what sockets are bound to; port 0; perhaps not set */
+		struct addr sip;   /* for the listeners of its family, of which there is one */
+		struct addr media; /* of the family of media.address */
+	} advertise;
 	struct config_agent *agents; /* in the order of their names */
 	size_t agents_n;
 	struct config_sip sip;

@@ -282,8 +282,15 @@ static void
 path_signal(struct media_path *path, const struct addr *where, bool latch, uint64_t now_us)
 {
 	static const struct addr unset;
-	bool same_family = addr_is_v6(where) == addr_is_v6(&path->leg->media->cfg.address);
+	const struct media_cfg *cfg = &path->leg->media->cfg;
+	bool same_family = addr_is_v6(where) == addr_is_v6(&cfg->address);
+	struct addr own = cfg->address;
 
+	/* A call that came back to us: not every NAT sends back what goes out to its own address. */
+	if (addr_is_set(&cfg->told) && addr_same_host(&cfg->told, where)) {
+		addr_set_port(&own, addr_port(where));
+		where = &own;
+	}
 	latch_signal(&path->latch, same_family && addr_port(where) != 0 ? where : &unset, latch,
 	    now_us);
 }

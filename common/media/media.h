@@ -61,6 +61,7 @@ struct media_handlers {
 
 struct media_cfg {
 	struct addr address; /* socket legs are bound to it */
+	struct addr told;    /* what phones are told instead, behind a NAT; not set = address */
 };
 
 /* Can legs be bound to this address at all? ERR_IO when not (logged). */

@@ -112,6 +112,16 @@ faces_put(struct faces *f, uint32_t number, const char *name, const struct sip_l
 }
 
 void
+faces_set_bound(struct faces *f, uint32_t number, const struct addr *bound, size_t n)
+{
+	struct entry *e = entry_find(f, number);
+
+	if (e != NULL)
+		memcpy(e->face.bound, bound,
+		    (n < SIP_LISTEN_MAX ? n : SIP_LISTEN_MAX) * sizeof(*bound));
+}
+
+void
 faces_down(struct faces *f, uint32_t number)
 {
 	struct entry *e = entry_find(f, number);
@@ -151,12 +161,27 @@ face_choose(const struct face *face, struct sip_flow *flow)
 }
 
 bool
-face_owns_addr(const struct face *face, const struct addr *a)
+face_tells_addr(const struct face *face, const struct addr *a)
 {
 	for (size_t i = 0; i < face->listen_n; i++)
 		if (addr_same_host(&face->listen[i].addr, a))
 			return true;
 	return false;
+}
+
+static bool
+is_bound(const struct face *face, size_t i, const struct addr *a)
+{
+	return addr_is_set(&face->bound[i]) && addr_same_host(&face->bound[i], a);
+}
+
+bool
+face_owns_addr(const struct face *face, const struct addr *a)
+{
+	for (size_t i = 0; i < face->listen_n; i++)
+		if (is_bound(face, i, a))
+			return true;
+	return face_tells_addr(face, a);
 }
 
 bool
@@ -167,7 +192,7 @@ face_owns(const struct face *face, const char *host, uint16_t port)
 	if (addr_parse_host(host, strlen(host), port, &a) != 0)
 		return false;
 	for (size_t i = 0; i < face->listen_n; i++)
-		if (addr_same_host(&face->listen[i].addr, &a) &&
+		if ((addr_same_host(&face->listen[i].addr, &a) || is_bound(face, i, &a)) &&
 		    (port == 0 || port == addr_port(&face->listen[i].addr)))
 			return true;
 	return false;

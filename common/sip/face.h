@@ -16,9 +16,11 @@ struct faces;
 struct face {
 	uint32_t number;
 	bool up;
-	char *name; /* "" = outside */
-	struct sip_listener listen[SIP_LISTEN_MAX];
+	char *name;                                 /* "" = outside */
+	struct sip_listener listen[SIP_LISTEN_MAX]; /* as others are told */
 	size_t listen_n;
+	struct addr
+	    bound[SIP_LISTEN_MAX]; /* as they are, if that is another; ours, but told to nobody */
 };
 
 struct faces *faces_new(void);
@@ -27,6 +29,8 @@ void faces_free(struct faces *f);
 /* Adds a face or changes its name and listeners; it is up. NULL beyond FACES_MAX. */
 const struct face *faces_put(struct faces *f, uint32_t number, const char *name,
     const struct sip_listener *listen, size_t n);
+/* Where the first n listeners of a face really are; addresses that are not set are as told. */
+void faces_set_bound(struct faces *f, uint32_t number, const struct addr *bound, size_t n);
 void faces_down(struct faces *f, uint32_t number);
 const struct face *faces_find(const struct faces *f, uint32_t number); /* NULL = unknown */
 const struct face *faces_named(const struct faces *f, const char *name);
@@ -40,7 +44,9 @@ int face_choose(const struct face *face, struct sip_flow *flow);
 
 /* True when host (a literal) and port name one of the face's listeners; port 0 = any. */
 bool face_owns(const struct face *face, const char *host, uint16_t port);
-/* True when `a` is the host of one of them. */
+/* True when `a` is the host of one of them, as it is told to others. */
+bool face_tells_addr(const struct face *face, const struct addr *a);
+/* ... or as it is. */
 bool face_owns_addr(const struct face *face, const struct addr *a);
 
 #endif

@@ -277,6 +277,7 @@ sip_server_new(const struct sip_server_cfg *cfg, struct timers *timers,
 	s->layer = sip_layer_new(timers, &layer_handlers, s);
 	set_config(s, cfg);
 	faces_put(s->faces, SIP_FACE_OUTSIDE, "", cfg->listen, cfg->listen_n);
+	faces_set_bound(s->faces, SIP_FACE_OUTSIDE, cfg->bound, cfg->listen_n);
 	timer_init(&s->expiry, on_second, s);
 	timer_set(timers, &s->expiry, 0);
 	return s;

@@ -34,6 +34,8 @@ struct sip_server_cfg {             /* copied, strings too */
 	size_t domains_n;
 	struct sip_listener listen[SIP_LISTEN_MAX]; /* of the outside face */
 	size_t listen_n;
+	struct addr bound[SIP_LISTEN_MAX]; /* where listener i really is, if others are told another
+					    * address (a NAT); not set = there */
 	enum sip_auth auth;
 	enum sip_offer digest;
 	const struct sip_user *users;

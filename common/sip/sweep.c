@@ -73,7 +73,7 @@ know_contacts(struct sweep *w, const struct sip_msg *came)
 static bool
 is_hidden(const struct sweep *w, const struct addr *a, bool any_private)
 {
-	if (face_owns_addr(w->h->to, a))
+	if (face_tells_addr(w->h->to, a))
 		return false;
 	return (any_private && addr_is_private(a)) || is_known(w, a);
 }
@@ -163,8 +163,10 @@ sweep_init(struct sweep *w, const struct hide *h, const struct sip_msg *came)
 
 	*w = (struct sweep){ .h = h };
 	know(w, &h->source.peer);
-	for (size_t i = 0; i < h->from->listen_n; i++)
+	for (size_t i = 0; i < h->from->listen_n; i++) {
 		know(w, &h->from->listen[i].addr);
+		know(w, &h->from->bound[i]);
+	}
 	know_contacts(w, came);
 	/* The Vias of a response are ours. */
 	if (sip_msg_is_request(came))

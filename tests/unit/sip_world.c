@@ -156,6 +156,8 @@ fill_cfg(struct sip_server_cfg *c, const struct world_cfg *cfg)
 		.internal_direct = cfg->direct };
 	c->listen[0] = (struct sip_listener){ SIP_UDP, addr_of("203.0.113.10:5060") };
 	c->listen[1] = (struct sip_listener){ SIP_TCP, addr_of("203.0.113.10:5060") };
+	if (cfg->bound != NULL)
+		c->bound[0] = c->bound[1] = addr_of(cfg->bound);
 }
 
 static void

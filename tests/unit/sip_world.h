@@ -56,6 +56,7 @@ struct world {
 struct world_cfg {
 	enum sip_auth auth;
 	bool direct;
+	const char *bound; /* where the listeners of the outside face really are; NULL = as told */
 };
 
 struct world *world_new(const struct world_cfg *cfg);

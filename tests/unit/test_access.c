@@ -12,9 +12,9 @@
 #include "sip/crypto.h"
 #include "sip_world.h"
 
-static const struct world_cfg outside_asks = { SIP_AUTH_OUTSIDE, true };
-static const struct world_cfg all_ask = { SIP_AUTH_ALL, true };
-static const struct world_cfg nobody_asks = { SIP_AUTH_NONE, true };
+static const struct world_cfg outside_asks = { .auth = SIP_AUTH_OUTSIDE, .direct = true };
+static const struct world_cfg all_ask = { .auth = SIP_AUTH_ALL, .direct = true };
+static const struct world_cfg nobody_asks = { .auth = SIP_AUTH_NONE, .direct = true };
 
 struct login {
 	const char *user, *password, *method, *uri;

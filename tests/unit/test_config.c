@@ -281,8 +281,9 @@ every_hras_option_is_read(void **state)
 		      "key = /dev/null grace = 1m bandwidth_max = 2m }\n"
 		      "agent berlin { secret = s1 bandwidth_max = 512 } agent aachen\n"
 		      "{ secret = s2 bandwidth_max = 3000k }\n"
-		      "sip { listen = tcp:203.0.113.10:5061 }\n"
-		      "media { address = 203.0.113.10 timeout = 0 linger = 1s max_age = 20ms }\n"
+		      "sip { listen = tcp:10.0.0.5:5061 advertise = 203.0.113.10 }\n"
+		      "media { address = 10.0.0.5 timeout = 0 linger = 1s max_age = 20ms\n"
+		      "advertise = 203.0.113.11 }\n"
 		      "auth { require = all digest = both }\n"
 		      "internal_calls = relay store = /tmp/x.sqlite\n"
 		      "user zoe { password = z } user \"+49123\" { password = n }\n"
@@ -299,6 +300,8 @@ every_hras_option_is_read(void **state)
 	assert_string_equal(c->tunnel.certificate, "/dev/null");
 	assert_string_equal(c->tunnel.key, "/dev/null");
 	assert_int_equal(c->tunnel.grace_s, 60);
+	assert_string_equal(addr_str(&c->advertise.sip, str), "203.0.113.10:0");
+	assert_string_equal(addr_str(&c->advertise.media, str), "203.0.113.11:0");
 	assert_string_equal(c->agents[0].name, "aachen");
 	assert_string_equal(config_find_agent(c, "berlin")->secret, "s1");
 	assert_null(config_find_agent(c, "Berlin"));
@@ -513,6 +516,12 @@ wrong_values_of_hras_are_told_with_their_line(void **state)
 		{ 11, "registrations_max = 10000001", 0, "too large" },
 		{ 11, "store = \"\"", 0, "it is empty" },
 		{ 7, "timeout = 25h }", 0, "too large" },
+		{ 7, "advertise = 203.0.113.10:5060 }", 0, "it is not an address" },
+		{ 7, "advertise = 0.0.0.0 }", 0, "an unspecified address cannot be told" },
+		{ 7, "advertise = \"2001:db8::1\" }", 0,
+		    "media.advertise is 2001:db8::1, but no address of media.address is an IPv6 one" },
+		{ 4, "sip { advertise = \"2001:db8::1\" listen = { \"udp:203.0.113.10:5060\",", 5,
+		    "sip.advertise is 2001:db8::1, but no address of sip.listen is an IPv6 one" },
 		{ 7, "linger = 61s }", 0, "too large" },
 	};
 
@@ -829,7 +838,7 @@ shipped_hras_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 17);
+	assert_int_equal(uncomment_options(text), 19);
 	b = good_hras(text);
 	assert_int_equal(a->tunnel.grace_s, b->tunnel.grace_s);
 	assert_int_equal(a->tunnel.bandwidth_max_kbit, b->tunnel.bandwidth_max_kbit);

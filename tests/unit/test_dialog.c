@@ -13,7 +13,7 @@
 #include "log/log.h"
 #include "sip_world.h"
 
-static const struct world_cfg relay = { SIP_AUTH_NONE, false };
+static const struct world_cfg relay = { .auth = SIP_AUTH_NONE, .direct = false };
 
 static struct sip_msg *
 message(const char *start, const char *headers)

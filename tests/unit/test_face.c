@@ -126,6 +126,29 @@ an_address_is_ours_with_a_port_of_ours_or_without_any(void **state)
 }
 
 static void
+what_others_are_told_and_what_is_bound_are_both_ours(void **state)
+{
+	struct faces *f = faces_new();
+	struct sip_listener l[3];
+	const struct face *face = faces_put(f, 0, "", l, three_listeners(l));
+	const struct addr bound[] = { addr_of("10.0.0.5:5060"), { .u.sa.sa_family = AF_UNSPEC },
+		addr_of("10.0.0.5:5070") };
+	struct addr told = addr_of("192.168.1.5:1");
+
+	(void)state;
+	assert_false(face_owns_addr(face, &bound[0]));
+	faces_set_bound(f, 0, bound, 3);
+	assert_true(face_owns_addr(face, &bound[0]));
+	assert_true(face_owns(face, "10.0.0.5", 5070));
+	assert_false(face_owns(face, "10.0.0.5", 5080));
+	assert_true(face_owns(face, "192.168.1.5", 5070));
+	assert_true(face_owns(face, "fd00::5", 0));
+	assert_true(face_tells_addr(face, &told));
+	assert_false(face_tells_addr(face, &bound[0]));
+	faces_free(f);
+}
+
+static void
 more_faces_than_the_cap_are_refused(void **state)
 {
 	struct faces *f = faces_new();
@@ -152,6 +175,7 @@ main(void)
 		cmocka_unit_test(a_face_that_is_down_is_still_known_and_comes_back),
 		cmocka_unit_test(the_listener_fits_protocol_and_family_or_there_is_none),
 		cmocka_unit_test(an_address_is_ours_with_a_port_of_ours_or_without_any),
+		cmocka_unit_test(what_others_are_told_and_what_is_bound_are_both_ours),
 		cmocka_unit_test(more_faces_than_the_cap_are_refused),
 	};
 

@@ -17,7 +17,7 @@
  * The world fails on any "192.168.1." that leaves on the outside face; here are the messages that
  * try, and the proof that what was hidden is found again.
  */
-static const struct world_cfg relay = { SIP_AUTH_NONE, false };
+static const struct world_cfg relay = { .auth = SIP_AUTH_NONE, .direct = false };
 
 struct pair_of_phones {
 	struct world *w;

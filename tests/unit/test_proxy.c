@@ -12,8 +12,8 @@
 #include "log/log.h"
 #include "sip_world.h"
 
-static const struct world_cfg relay = { SIP_AUTH_NONE, false };
-static const struct world_cfg direct = { SIP_AUTH_NONE, true };
+static const struct world_cfg relay = { .auth = SIP_AUTH_NONE, .direct = false };
+static const struct world_cfg direct = { .auth = SIP_AUTH_NONE, .direct = true };
 
 static void
 hang_up(struct phone *by, struct dialog *d, struct phone *other)

@@ -12,7 +12,7 @@
 #include "log/log.h"
 #include "sip_world.h"
 
-static const struct world_cfg open_to_all = { SIP_AUTH_NONE, true };
+static const struct world_cfg open_to_all = { .auth = SIP_AUTH_NONE, .direct = true };
 
 /* A REGISTER with these header lines in place of Contact; its answer. */
 static struct sent *

@@ -320,6 +320,28 @@ voice_from_the_tunnel_goes_where_sdp_said_from_the_leg_s_port(void **state)
 }
 
 static void
+what_is_meant_for_the_address_that_phones_are_told_stays_on_this_host(void **state)
+{
+	struct media_cfg cfg = { 0 };
+	struct phone p = phone();
+	struct addr told;
+	uint16_t port, from;
+
+	(void)state;
+	media_free(media);
+	assert_int_equal(addr_parse("127.0.0.1", 0, &cfg.address), 0);
+	assert_int_equal(addr_parse("203.0.113.10", 0, &cfg.told), 0);
+	media = media_new(base, &cfg, &handlers, &seen);
+	told = cfg.told;
+	addr_set_port(&told, addr_port(&p.addr));
+	media_leg_remote(joined_leg(&voice, &port), &told, &unset, false, true);
+	from_tunnel(2 * LEG);
+	assert_true(hears(&p, &from));
+	assert_int_equal(from, port);
+	close(p.fd);
+}
+
+static void
 nothing_is_sent_before_an_address_is_known(void **state)
 {
 	struct addr v6;
@@ -825,6 +847,7 @@ main(void)
 		TEST(voice_of_a_phone_goes_into_the_tunnel_on_its_leg_s_channel),
 		TEST(turn_ends_once_after_all_sockets_that_were_ready),
 		TEST(voice_from_the_tunnel_goes_where_sdp_said_from_the_leg_s_port),
+		TEST(what_is_meant_for_the_address_that_phones_are_told_stays_on_this_host),
 		TEST(nothing_is_sent_before_an_address_is_known),
 		TEST(packets_of_unknown_channels_are_counted_and_dropped),
 		TEST(stranger_is_dropped_and_counted_once_the_phone_was_heard),

@@ -11,7 +11,7 @@
 #include "log/log.h"
 #include "sip_world.h"
 
-static const struct world_cfg relay = { SIP_AUTH_NONE, false };
+static const struct world_cfg relay = { .auth = SIP_AUTH_NONE, .direct = false };
 
 struct scene {
 	struct world *w;

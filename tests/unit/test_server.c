@@ -12,8 +12,8 @@
 #include "log/log.h"
 #include "sip_world.h"
 
-static const struct world_cfg relay = { SIP_AUTH_NONE, false };
-static const struct world_cfg direct = { SIP_AUTH_NONE, true };
+static const struct world_cfg relay = { .auth = SIP_AUTH_NONE, .direct = false };
+static const struct world_cfg direct = { .auth = SIP_AUTH_NONE, .direct = true };
 
 static void
 what_is_no_sip_is_dropped_and_counted(void **state)
@@ -239,6 +239,46 @@ what_the_hook_refuses_is_not_tried_at_another_address(void **state)
 	world_free(w);
 }
 
+/* Asserts that a message tells the pair's public address, and frees it. */
+static void
+assert_public(struct sent *s)
+{
+	assert_non_null(strstr(s->text, "203.0.113.10"));
+	assert_null(strstr(s->text, "10.0.0.5"));
+	sent_free(s);
+}
+
+static void
+behind_a_nat_all_are_told_the_public_address_and_the_bound_one_is_ours_as_well(void **state)
+{
+	static const struct world_cfg cloud = { .auth = SIP_AUTH_NONE, .bound = "10.0.0.5" };
+	struct world *w = world_new(&cloud);
+	struct phone alice, olga;
+	struct sent *s;
+
+	(void)state;
+	phone_init(&alice, w, OFFICE, "alice", "192.168.1.20:5060");
+	phone_init(&olga, w, OUTSIDE, "olga", "198.51.100.7:5060");
+	phone_registered(&alice);
+	phone_registered(&olga);
+	phone_invite(&alice, "sip:olga@example.com");
+	world_expect_dropped(w, "100", OFFICE);
+	assert_public(world_expect(w, "INVITE", OUTSIDE));
+	world_drop_all(w);
+	phone_invite(&olga, "sip:alice@example.com");
+	world_expect_dropped(w, "100", OUTSIDE);
+	s = world_expect(w, "INVITE", OFFICE);
+	phone_answer(&alice, s, 200);
+	sent_free(s);
+	assert_public(world_expect(w, "200", OUTSIDE));
+	world_drop_all(w);
+	phone_invite(&olga, "sip:alice@10.0.0.5");
+	world_expect_dropped(w, "100", OUTSIDE);
+	world_expect_dropped(w, "INVITE", OFFICE);
+	world_drop_all(w);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -255,6 +295,8 @@ main(void)
 		cmocka_unit_test(without_free_ports_the_caller_is_told_to_come_back),
 		cmocka_unit_test(a_hook_that_refuses_says_why_and_when_to_come_back),
 		cmocka_unit_test(what_the_hook_refuses_is_not_tried_at_another_address),
+		cmocka_unit_test(
+		    behind_a_nat_all_are_told_the_public_address_and_the_bound_one_is_ours_as_well),
 	};
 
 	sip_msg_init();

@@ -139,7 +139,7 @@ setup(void **state)
 	static const struct media_handlers media_handlers;
 	static const struct vcit_handlers handlers = { on_leg, on_number, on_call, on_number,
 		on_busy };
-	static const struct world_cfg world = { SIP_AUTH_NONE, false };
+	static const struct world_cfg world = { .auth = SIP_AUTH_NONE, .direct = false };
 	const struct media_cfg media = { .address = at("127.0.0.1") };
 	const struct vcit_cfg cfg = { .calls_max = 8,
 		.media_address = at("203.0.113.10"),
