@@ -2,6 +2,8 @@
 #include "hrac/uplink_http.h"
 
 #include <curl/curl.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,7 @@
 
 /* What asks a proxy for its wishes; HRAS knows no such thing, and that is as good as any answer. */
 #define KNOCK_PATH "vofw/1/knock"
+#define KNOCK_PATIENCE_MS 500 /* before those for another place behind a proxy have their own */
 
 enum kind { EXCHANGE, STREAM_UP, STREAM_DOWN, KNOCK };
 
@@ -64,6 +67,7 @@ struct uplink_request {
 	struct uplink_look *look;         /* to be filled; or NULL */
 	struct buf answer;                /* of an exchange */
 	char *base;                       /* of a knock */
+	long tried;                       /* of a knock: the scheme of its proxy when it began */
 	char fate[UPLINK_HTTP_CAUSE_MAX]; /* shut out: of the knock; "" = that of its proxy */
 	struct uplink_signer signer;
 	char error[CURL_ERROR_SIZE];
@@ -81,8 +85,9 @@ struct uplink_http {
 	CURLSH *share; /* of TLS sessions: the second connection need not shake hands in full */
 	struct curl_slist *headers, *headers_stream;
 	struct requests requests;
-	struct awake awake; /* those whose bodies are to go on */
-	bool ending;        /* some are closing or over */
+	struct awake awake;    /* those whose bodies are to go on */
+	bool ending;           /* some are closing or over */
+	struct event patience; /* with knocks that hang */
 };
 
 /* -- Callbacks of a request, inside libcurl -- */
@@ -321,7 +326,48 @@ knock(struct uplink_http *h, const char *base, const char *proxy)
 	curl_easy_setopt(r->easy, CURLOPT_VERBOSE, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_DEBUGFUNCTION, on_curl_debug);
 	curl_easy_setopt(r->easy, CURLOPT_DEBUGDATA, r);
+	r->tried = r->proxy->scheme;
 	request_go(r);
+}
+
+/* A knock waits for HRAS too, and it may be that only its own way there is closed. */
+static void
+knock_for(struct uplink_request *held)
+{
+	struct uplink_http *h = held->http;
+	struct uplink_request *r;
+
+	LIST_FOREACH(r, &h->requests, link) {
+		if (r->kind == KNOCK && r->proxy == held->proxy &&
+		    strcmp(r->base, held->route->base) == 0)
+			return;
+	}
+	uplink_proxy_knock(held->proxy);
+	knock(h, held->route->base, held->route->proxy);
+}
+
+static void
+on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_http *h = arg;
+	struct uplink_request *r;
+
+	(void)fd;
+	(void)what;
+	LIST_FOREACH(r, &h->requests, link) {
+		if (r->held)
+			knock_for(r);
+	}
+}
+
+static void
+request_hold(struct uplink_request *r)
+{
+	static const struct timeval patience = { 0, KNOCK_PATIENCE_MS * 1000 };
+
+	r->held = true;
+	if (!evtimer_pending(&r->http->patience, NULL))
+		evtimer_add(&r->http->patience, &patience);
 }
 
 static void
@@ -339,7 +385,7 @@ request_start(struct uplink_request *r)
 		uplink_http_turn(r->http);
 		return;
 	}
-	r->held = true;
+	request_hold(r);
 	if (verdict == UPLINK_PROXY_KNOCK)
 		knock(r->http, r->route->base, r->route->proxy);
 }
@@ -556,34 +602,48 @@ failure_of(const struct uplink_request *r)
 	return f;
 }
 
-/* All that wait for this knock go, or end as it did. */
+/* What waited goes, or ends as the knock did. */
 static void
-knock_over(struct uplink_request *k)
+knock_settles(struct uplink_request *k, enum uplink_proxy_verdict verdict, bool reached)
 {
-	struct uplink_http *h = k->http;
 	const struct uplink_failure f = failure_of(k);
-	enum uplink_proxy_verdict verdict;
-	struct uplink_proxy_answer a;
 	struct uplink_request *r;
 
-	uplink_proxy_read(k->easy, &a);
-	verdict = uplink_proxy_learn(k->proxy, &a, clock_us());
-	if (verdict == UPLINK_PROXY_KNOCK) {
-		knock(h, k->base, k->proxy->name);
-		return;
-	}
-	LIST_FOREACH(r, &h->requests, link) {
+	LIST_FOREACH(r, &k->http->requests, link) {
 		if (!r->held || r->proxy != k->proxy)
 			continue;
 		if (verdict == UPLINK_PROXY_GO) {
 			request_go(r);
-			continue;
-		}
-		request_shut_out(r);
-		if (r->look != NULL)
-			uplink_look_end(r->look, k->easy, k->code, false);
-		if (verdict == UPLINK_PROXY_WAIT)
+		} else if (verdict == UPLINK_PROXY_NO) {
+			request_shut_out(r);
+		} else if (!reached && strcmp(r->route->base, k->base) == 0) {
+			request_shut_out(r);
 			uplink_cause(&f, r->fate, sizeof(r->fate));
+		}
+	}
+}
+
+static void
+knock_over(struct uplink_request *k)
+{
+	struct uplink_http *h = k->http;
+	enum uplink_proxy_verdict verdict;
+	struct uplink_proxy_answer a = { .tried = k->tried };
+	struct uplink_request *r, *next;
+
+	uplink_proxy_read(k->easy, &a);
+	verdict = uplink_proxy_learn(k->proxy, &a, clock_us());
+	if (verdict == UPLINK_PROXY_KNOCK) {
+		uplink_proxy_knock(k->proxy);
+		knock(h, k->base, k->proxy->name);
+		return;
+	}
+	knock_settles(k, verdict, a.reached);
+	/* Those for another place behind this proxy have a try of their own. */
+	for (r = LIST_FIRST(&h->requests); r != NULL; r = next) {
+		next = LIST_NEXT(r, link);
+		if (r->held && r->proxy == k->proxy)
+			request_start(r);
 	}
 }
 
@@ -733,6 +793,7 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 	h->client_key = mem_strdup(config->client_key);
 	LIST_INIT(&h->requests);
 	TAILQ_INIT(&h->awake);
+	evtimer_assign(&h->patience, base, on_patience, h);
 	make_headers(h);
 	h->poll = uplink_poll_new(base, handlers->on_turn, arg);
 	if (h->poll == NULL) {
@@ -753,6 +814,7 @@ uplink_http_free(struct uplink_http *h)
 
 	while ((r = LIST_FIRST(&h->requests)) != NULL)
 		request_free(r);
+	event_del(&h->patience);
 	uplink_poll_free(h->poll);
 	curl_share_cleanup(h->share);
 	curl_slist_free_all(h->headers);

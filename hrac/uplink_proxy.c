@@ -64,8 +64,7 @@ uplink_proxy_identify(struct uplink_proxy *p, const char *user, const char *pass
 	wipe(last_password);
 	p->scheme = 0;
 	p->refusals = 0;
-	if (p->state != UPLINK_PROXY_KNOCKED)
-		p->state = UPLINK_PROXY_UNKNOWN;
+	p->state = p->knocks > 0 ? UPLINK_PROXY_KNOCKED : UPLINK_PROXY_UNKNOWN;
 }
 
 struct uplink_proxy *
@@ -103,8 +102,16 @@ uplink_proxy_ask(struct uplink_proxy *p, uint64_t now_us)
 		return UPLINK_PROXY_WAIT;
 	if (p->state == UPLINK_PROXY_SHUT && now_us < p->again_us)
 		return UPLINK_PROXY_NO;
-	p->state = UPLINK_PROXY_KNOCKED;
+	uplink_proxy_knock(p);
 	return UPLINK_PROXY_KNOCK;
+}
+
+void
+uplink_proxy_knock(struct uplink_proxy *p)
+{
+	p->knocks++;
+	if (p->state != UPLINK_PROXY_OPEN)
+		p->state = UPLINK_PROXY_KNOCKED;
 }
 
 /* The best that it offers of what we have something for; 0 = nothing. */
@@ -178,33 +185,43 @@ shut(struct uplink_proxy *p, uint64_t now_us)
 	p->again_us = now_us + wait_s * CLOCK_S;
 }
 
+/* It lets us pass. */
+static enum uplink_proxy_verdict
+open_up(struct uplink_proxy *p, const struct uplink_proxy_answer *a)
+{
+	p->state = UPLINK_PROXY_OPEN;
+	p->refusals = 0;
+	p->ticket_trouble[0] = '\0';
+	p->old = a->old;
+	if (a->offered != 0) {
+		p->offered = a->offered;
+		p->scheme = choose(p, a->offered);
+	}
+	return UPLINK_PROXY_GO;
+}
+
 enum uplink_proxy_verdict
 uplink_proxy_learn(struct uplink_proxy *p, const struct uplink_proxy_answer *a, uint64_t now_us)
 {
-	long tried = p->scheme != 0 ? p->scheme : choose(p, a->offered & (long)BY_PASSWORD);
+	long tried = a->tried != 0 ? a->tried : choose(p, a->offered & (long)BY_PASSWORD);
 	long best = choose(p, a->offered);
 
-	if (!a->reached) {
-		p->state = UPLINK_PROXY_UNKNOWN;
+	p->knocks--;
+	if (p->state != UPLINK_PROXY_KNOCKED)
 		return UPLINK_PROXY_WAIT;
-	}
+	if (a->reached && !a->refused)
+		return open_up(p, a);
+	if (p->knocks > 0)
+		return UPLINK_PROXY_WAIT;
+	p->state = UPLINK_PROXY_UNKNOWN;
+	if (!a->reached)
+		return UPLINK_PROXY_WAIT;
 	p->old = a->old;
-	if (!a->refused) {
-		p->state = UPLINK_PROXY_OPEN;
-		p->refusals = 0;
-		p->ticket_trouble[0] = '\0';
-		if (a->offered != 0) {
-			p->offered = a->offered;
-			p->scheme = best;
-		}
-		return UPLINK_PROXY_GO;
-	}
 	p->offered = a->offered;
 	p->scheme = best;
 	if (best != 0 && best != tried)
 		return UPLINK_PROXY_KNOCK;
 	/* Without anything to prove there is nothing that would be locked. */
-	p->state = UPLINK_PROXY_UNKNOWN;
 	if ((best & (long)BY_PASSWORD) != 0)
 		shut(p, now_us);
 	return UPLINK_PROXY_NO;

@@ -37,6 +37,7 @@ struct uplink_proxy {
 	long offered;      /* CURLAUTH_* of its last 407 */
 	long scheme;       /* the one that we use; 0 = none */
 	bool old;          /* it answered by HTTP/1.0 */
+	unsigned knocks;   /* on their way */
 	unsigned refusals; /* in a row */
 	uint64_t again_us;
 	char ticket_trouble[UPLINK_PROXY_TROUBLE_MAX]; /* what Kerberos said; "" = nothing */
@@ -78,16 +79,26 @@ enum uplink_proxy_verdict uplink_proxy_ask(struct uplink_proxy *p, uint64_t now_
 void uplink_proxy_dress(const struct uplink_proxies *t, const struct uplink_proxy *p, CURL *easy,
     bool knock);
 
+/*
+ * One more knock is made beside that which is on its way: it may be that what hangs is not the proxy
+ * but the way behind it, to the place that the first knock asks for.
+ */
+void uplink_proxy_knock(struct uplink_proxy *p);
+
 /* How a request ended. */
 struct uplink_proxy_answer {
 	bool reached; /* the proxy gave an answer of its own or somebody else's */
 	bool refused; /* ... which was 407, at the end */
 	bool old;     /* ... by HTTP/1.0 */
 	long offered; /* CURLAUTH_* of the 407s on the way; 0 = there was none */
+	long tried;   /* the scheme of the proxy when the request began */
 };
 void uplink_proxy_read(CURL *easy, struct uplink_proxy_answer *out);
 
-/* A knock is over: GO, KNOCK (once more, by another scheme), NO; WAIT = the proxy is not reached. */
+/*
+ * A knock is over: GO, KNOCK (once more, by another scheme), NO; WAIT = it is no news, since the proxy
+ * is not reached, or since another knock is on its way that knows more.
+ */
 enum uplink_proxy_verdict uplink_proxy_learn(struct uplink_proxy *p,
     const struct uplink_proxy_answer *a, uint64_t now_us);
 

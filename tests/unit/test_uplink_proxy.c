@@ -29,17 +29,20 @@ begin(struct fixture *f, const char *user)
 	f->now = START;
 }
 
-/* A request asks, and its knock is answered. */
+/* A request asks, and its knock is answered; one more is made when that is the verdict. */
 static enum uplink_proxy_verdict
 knock(struct fixture *f, bool refused, long offered)
 {
-	const struct uplink_proxy_answer a = {
-		.reached = true, .refused = refused, .offered = offered
-	};
+	struct uplink_proxy_answer a = { .reached = true, .refused = refused, .offered = offered };
+	enum uplink_proxy_verdict verdict;
 
 	if (f->p->state != UPLINK_PROXY_KNOCKED)
 		assert_int_equal(uplink_proxy_ask(f->p, f->now), UPLINK_PROXY_KNOCK);
-	return uplink_proxy_learn(f->p, &a, f->now);
+	a.tried = f->p->scheme;
+	verdict = uplink_proxy_learn(f->p, &a, f->now);
+	if (verdict == UPLINK_PROXY_KNOCK)
+		uplink_proxy_knock(f->p);
+	return verdict;
 }
 
 static void
@@ -69,6 +72,34 @@ a_proxy_that_is_not_reached_is_knocked_at_again(void **state)
 	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_KNOCK);
 	assert_int_equal(uplink_proxy_learn(f.p, &none, f.now), UPLINK_PROXY_WAIT);
 	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_KNOCK);
+	uplink_proxies_free(&f.table);
+}
+
+static void
+of_two_knocks_the_first_that_passes_settles_it(void **state)
+{
+	const struct uplink_proxy_answer none = { 0 }, good = { .reached = true },
+					 bad = { .reached = true,
+						 .refused = true,
+						 .offered = CURLAUTH_BASIC };
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "alice");
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_KNOCK);
+	uplink_proxy_knock(f.p); /* the first hangs */
+	assert_int_equal(uplink_proxy_learn(f.p, &good, f.now), UPLINK_PROXY_GO);
+	assert_int_equal(uplink_proxy_learn(f.p, &none, f.now), UPLINK_PROXY_WAIT);
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_GO);
+	uplink_proxies_free(&f.table);
+
+	begin(&f, "alice");
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_KNOCK);
+	uplink_proxy_knock(f.p);
+	assert_int_equal(uplink_proxy_learn(f.p, &none, f.now), UPLINK_PROXY_WAIT);
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_WAIT);
+	assert_int_equal(uplink_proxy_learn(f.p, &bad, f.now), UPLINK_PROXY_NO);
+	assert_int_equal(uplink_proxy_ask(f.p, f.now), UPLINK_PROXY_NO);
 	uplink_proxies_free(&f.table);
 }
 
@@ -253,6 +284,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_request_knocks_and_the_others_wait_for_it),
 		cmocka_unit_test(a_proxy_that_is_not_reached_is_knocked_at_again),
+		cmocka_unit_test(of_two_knocks_the_first_that_passes_settles_it),
 		cmocka_unit_test(the_best_scheme_that_we_can_serve_is_chosen),
 		cmocka_unit_test(a_ticket_is_tried_where_it_is_all_we_can_give),
 		cmocka_unit_test(a_proxy_that_wants_what_we_have_not_may_be_asked_again),
