@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "tests/support/lossy_link.h"
+#include "tests/support/lossy_link_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <cmocka.h>
 
@@ -12,103 +11,12 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define RELIABLE_TYPE 7
-#define CHANNELS_N 300
 #define TURNS_MAX 20000 /* without time passing: then somebody spins */
-
-struct segment {
-	STAILQ_ENTRY(segment) next;
-	uint64_t arrival_us;
-	bool end;
-	size_t len;
-	uint8_t data[];
-};
-
-struct link_pipe {
-	enum tunnel_dir dir;
-	struct tunnel_stream *s[2]; /* of each side; NULL = not yet, or gone */
-	char path[TUNNEL_PATH_MAX];
-	uint64_t accept_us;  /* when the request arrives; CLOCK_NEVER = it was handled */
-	uint64_t gone_us[2]; /* when a side learns that it is over */
-	enum tunnel_why gone_why[2];
-	STAILQ_HEAD(, segment) segments;
-	uint64_t last_arrival_us;
-	size_t on_way;
-	bool ready; /* the writer may have bytes */
-	bool ended; /* the writer said END */
-	bool black;
-	bool over;
-};
-
-uint64_t
-link_random(struct lossy_link *l, uint64_t n)
-{
-	uint64_t z = l->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (z ^ z >> 31) % n;
-}
 
 static int
 writer_of(const struct link_pipe *p)
 {
 	return p->dir == TUNNEL_UP ? LINK_CLIENT : LINK_SERVER;
-}
-
-/* -- What goes through -- */
-
-static void
-fill(uint8_t *p, size_t n, uint32_t number)
-{
-	uint32_t z = number * 2654435761u + 1;
-
-	memcpy(p, &number, sizeof(number));
-	for (size_t i = sizeof(number); i < n; i++) {
-		z = z * 1664525 + 1013904223;
-		p[i] = (uint8_t)(z >> 24);
-	}
-}
-
-static uint32_t
-check(const uint8_t *p, size_t n)
-{
-	static uint8_t expected[TUNNEL_RELIABLE_MAX];
-	uint32_t number;
-
-	assert_true(n >= sizeof(number));
-	memcpy(&number, p, sizeof(number));
-	fill(expected, n, number);
-	assert_memory_equal(p, expected, n);
-	return number;
-}
-
-int
-link_send(struct lossy_link *l, int side, size_t n)
-{
-	static uint8_t payload[TUNNEL_RELIABLE_MAX];
-	struct link_end *e = &l->end[side];
-	int err;
-
-	fill(payload, n, e->reliable_sent);
-	err = tunnel_send(e->t, RELIABLE_TYPE, payload, n, l->now_us);
-	e->reliable_sent += err == 0;
-	e->touched = true;
-	return err;
-}
-
-int
-link_send_media(struct lossy_link *l, int side, size_t n)
-{
-	uint8_t payload[TUNNEL_MEDIA_MAX];
-	struct link_end *e = &l->end[side];
-	uint32_t number = e->media_sent++;
-
-	assert_true(number < LINK_MEDIA_MAX);
-	fill(payload, n, number);
-	e->media_sent_us[number] = l->now_us;
-	e->touched = true;
-	return tunnel_send_media(e->t, number % CHANNELS_N, payload, n, l->now_us);
 }
 
 /* -- The handlers -- */
@@ -133,8 +41,8 @@ on_reliable(void *arg, uint8_t type, const uint8_t *data, size_t n)
 {
 	struct link_end *e = end_of(arg, false);
 
-	assert_int_equal(type, RELIABLE_TYPE);
-	assert_int_equal(check(data, n), e->reliable_got);
+	assert_int_equal(type, LINK_RELIABLE_TYPE);
+	assert_int_equal(link_check(data, n), e->reliable_got);
 	e->reliable_got++;
 }
 
@@ -143,11 +51,11 @@ on_media(void *arg, uint32_t channel, const uint8_t *data, size_t n)
 {
 	struct link_end *e = end_of(arg, false), *from = end_of(arg, true);
 	const struct lossy_link *l = ((struct handler_arg *)arg)->link;
-	uint32_t number = check(data, n);
+	uint32_t number = link_check(data, n);
 	uint64_t took_us;
 
 	assert_true(number < from->media_sent);
-	assert_int_equal(channel, number % CHANNELS_N);
+	assert_int_equal(channel, number % LINK_CHANNELS_N);
 	assert_int_equal(e->media_seen[number], 0);
 	took_us = l->now_us - from->media_sent_us[number];
 	e->media_seen[number] = 1;
@@ -167,8 +75,8 @@ on_wake(void *arg, struct tunnel_stream *s)
 	p->ready = true;
 }
 
-static void
-learn(struct link_pipe *p, int side, enum tunnel_why why, uint64_t at_us)
+void
+link_learn(struct link_pipe *p, int side, enum tunnel_why why, uint64_t at_us)
 {
 	if (at_us < p->gone_us[side]) {
 		p->gone_us[side] = at_us;
@@ -184,9 +92,9 @@ on_abort(void *arg, struct tunnel_stream *s, enum tunnel_why why)
 
 	assert_ptr_equal(p->s[a->side], s);
 	a->link->end[a->side].aborted_dead += why == TUNNEL_WHY_DEAD;
-	learn(p, a->side, why, a->link->now_us);
+	link_learn(p, a->side, why, a->link->now_us);
 	if (!p->black)
-		learn(p, !a->side, TUNNEL_WHY_CUT, a->link->now_us + a->link->cfg.delay_us);
+		link_learn(p, !a->side, TUNNEL_WHY_CUT, a->link->now_us + a->link->cfg.delay_us);
 }
 
 static void
@@ -207,6 +115,14 @@ on_state(void *arg, enum tunnel_state state)
 	assert_int_not_equal(state, e->state);
 	e->state = state;
 	e->state_us = a->link->now_us;
+}
+
+static void
+on_datagram(void *arg, const uint8_t *data, size_t n)
+{
+	struct handler_arg *a = arg;
+
+	link_fly(a->link, !a->side, data, n);
 }
 
 static void
@@ -241,8 +157,8 @@ link_cfg_default(struct link_cfg *cfg)
 	tunnel_cfg_default(TUNNEL_SERVER, &cfg->end[LINK_SERVER]);
 }
 
-struct lossy_link *
-link_new(const struct link_cfg *cfg)
+static void
+begin_session(struct lossy_link *l)
 {
 	static const struct tunnel_handlers handlers = { .on_reliable = on_reliable,
 		.on_media = on_media,
@@ -251,27 +167,42 @@ link_new(const struct link_cfg *cfg)
 		.on_wanted = on_wanted,
 		.on_state = on_state,
 		.on_broken = on_broken,
+		.on_datagram = on_datagram,
 		.on_rekey = on_rekey };
-	struct tunnel_grant grant = {
-		.agent = "office", .session = 0x1234, .cipher = cfg->cipher, .key = { 1, 2, 3 }
-	};
+	struct tunnel_grant grant = { .agent = "office",
+		.session = l->session,
+		.cipher = l->cfg.cipher,
+		.key = { 1, 2, (uint8_t)l->session } };
+
+	l->rekey = grant;
+	l->rekey.purpose = HANDSHAKE_REKEY;
+	l->rekey_us[0] = l->rekey_us[1] = CLOCK_NEVER;
+	for (int side = 0; side < 2; side++) {
+		struct tunnel_cfg tc = l->cfg.end[side];
+
+		tc.seed += l->cfg.seed;
+		l->end[side].t = tunnel_new(&tc, &handlers, &args[side], &grant, l->now_us);
+		l->end[side].state = TUNNEL_CONNECTING;
+		if (l->cfg.datagrams)
+			assert_int_equal(tunnel_datagrams_start(l->end[side].t, l->now_us), 0);
+	}
+}
+
+struct lossy_link *
+link_new(const struct link_cfg *cfg)
+{
 	struct lossy_link *l = mem_zalloc(sizeof(*l));
 
 	l->cfg = *cfg;
 	l->random = cfg->seed;
 	l->now_us = CLOCK_S;
-	l->rekey = grant;
-	l->rekey.purpose = HANDSHAKE_REKEY;
-	l->rekey_us[0] = l->rekey_us[1] = CLOCK_NEVER;
+	l->session = 0x1234;
 	for (int side = 0; side < 2; side++) {
-		struct tunnel_cfg tc = cfg->end[side];
-
-		tc.seed += cfg->seed;
 		args[side] = (struct handler_arg){ l, side };
 		l->end[side].media_seen = mem_zalloc(LINK_MEDIA_MAX);
 		l->end[side].media_sent_us = mem_calloc(LINK_MEDIA_MAX, sizeof(uint64_t));
-		l->end[side].t = tunnel_new(&tc, &handlers, &args[side], &grant, l->now_us);
 	}
+	begin_session(l);
 	return l;
 }
 
@@ -287,15 +218,36 @@ pipe_clear(struct link_pipe *p)
 	p->on_way = 0;
 }
 
-void
-link_free(struct lossy_link *l)
+static void
+end_session(struct lossy_link *l)
 {
 	for (size_t i = 0; i < l->pipes_n; i++) {
 		pipe_clear(l->pipes[i]);
 		mem_free(l->pipes[i]);
 	}
-	for (int side = 0; side < 2; side++) {
+	l->pipes_n = 0;
+	link_ground(l);
+	for (int side = 0; side < 2; side++)
 		tunnel_free(l->end[side].t);
+}
+
+void
+link_restart(struct lossy_link *l)
+{
+	end_session(l);
+	l->session++;
+	l->wanted[0] = l->wanted[1] = 0;
+	for (int side = 0; side < 2; side++)
+		l->end[side].reliable_got = l->end[!side].reliable_sent;
+	begin_session(l);
+}
+
+void
+link_free(struct lossy_link *l)
+{
+	end_session(l);
+	mem_free(l->pipes);
+	for (int side = 0; side < 2; side++) {
 		mem_free(l->end[side].media_seen);
 		mem_free(l->end[side].media_sent_us);
 	}
@@ -304,39 +256,56 @@ link_free(struct lossy_link *l)
 
 /* -- The streams -- */
 
+/* Its body is made before its request. */
+static bool
+filled(const struct link_pipe *p)
+{
+	return p->bounded && p->dir == TUNNEL_UP;
+}
+
 static void
 open_wanted(struct lossy_link *l, enum tunnel_dir dir)
 {
 	struct link_pipe *p = mem_zalloc(sizeof(*p));
 	int err;
 
-	assert_true(l->pipes_n < LINK_PIPES_MAX);
+	if (l->pipes_n == l->pipes_cap) {
+		l->pipes_cap = 2 * l->pipes_cap + 64;
+		l->pipes = mem_realloc(l->pipes, l->pipes_cap * sizeof(l->pipes[0]));
+	}
 	l->pipes[l->pipes_n++] = p;
+	l->opened_n++;
 	p->dir = dir;
 	STAILQ_INIT(&p->segments);
 	p->gone_us[0] = p->gone_us[1] = CLOCK_NEVER;
-	p->ready = true;
 	p->black = l->swallow;
-	p->accept_us = p->black ? CLOCK_NEVER : l->now_us + l->cfg.delay_us;
 	err = tunnel_stream_open(l->end[LINK_CLIENT].t, dir, p, l->now_us, p->path,
 	    &p->s[LINK_CLIENT]);
 	assert_int_equal(err, 0);
+	p->bounded = tunnel_stream_bounded(p->s[LINK_CLIENT]);
+	/* A bounded one is asked for when it has something to say, and begins when that is whole. */
+	p->ready = !filled(p);
+	p->accept_us = p->black || filled(p) ? CLOCK_NEVER : l->now_us + l->cfg.delay_us;
 }
 
 static void
 accept_request(struct lossy_link *l, struct link_pipe *p)
 {
 	struct tunnel *t = l->end[LINK_SERVER].t;
+	struct link_request *note;
 	struct tunnel_request r;
 
 	p->accept_us = CLOCK_NEVER;
 	if (l->refuse) {
-		learn(p, LINK_CLIENT, TUNNEL_WHY_REFUSED, l->now_us + l->cfg.delay_us);
+		link_learn(p, LINK_CLIENT, TUNNEL_WHY_REFUSED, l->now_us + l->cfg.delay_us);
 		return;
 	}
 	assert_int_equal(tunnel_request_parse(p->path, &r), 0);
 	assert_int_equal(r.dir, p->dir);
 	assert_int_equal(tunnel_stream_accept(t, &r, p, l->now_us, &p->s[LINK_SERVER]), 0);
+	note = &l->requests[l->requests_n++ % LINK_REQUESTS_N];
+	note->session = l->session;
+	memcpy(note->path, p->path, sizeof(note->path));
 }
 
 static void
@@ -364,7 +333,7 @@ static bool
 may_write(const struct lossy_link *l, const struct link_pipe *p)
 {
 	return p->s[writer_of(p)] != NULL && p->ready && !p->ended &&
-	    (l->cfg.window == 0 || p->on_way < l->cfg.window);
+	    (l->cfg.window == 0 || filled(p) || p->on_way < l->cfg.window);
 }
 
 /* The writer's HTTP layer asks for bytes while there is room. */
@@ -382,6 +351,11 @@ pump(struct lossy_link *l, struct link_pipe *p)
 		if (n == TUNNEL_OUTPUT_END) {
 			p->ended = true;
 			post(l, p, NULL, 0, true);
+			if (filled(p) && !p->black)
+				p->accept_us = l->now_us + l->cfg.delay_us;
+			/* Its bytes are the kernel's, and the request is over for the server. */
+			if (p->bounded && p->dir == TUNNEL_DOWN)
+				link_learn(p, LINK_SERVER, TUNNEL_WHY_ORDERLY, l->now_us);
 		} else if (n == 0) {
 			p->ready = false;
 		} else {
@@ -409,8 +383,8 @@ deliver(struct lossy_link *l, struct link_pipe *p, const struct segment *g)
 		mem_free(piece);
 	}
 	if (g->end) {
-		learn(p, !writer, TUNNEL_WHY_ORDERLY, l->now_us);
-		learn(p, writer, TUNNEL_WHY_ORDERLY, l->now_us + l->cfg.delay_us);
+		link_learn(p, !writer, TUNNEL_WHY_ORDERLY, l->now_us);
+		link_learn(p, writer, TUNNEL_WHY_ORDERLY, l->now_us + l->cfg.delay_us);
 	}
 }
 
@@ -471,17 +445,29 @@ turn_rekey(struct lossy_link *l)
 }
 
 static void
+forget_over(struct lossy_link *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->pipes_n; i++)
+		if (l->pipes[i]->over)
+			mem_free(l->pipes[i]);
+		else
+			l->pipes[n++] = l->pipes[i];
+	l->pipes_n = n;
+}
+
+static void
 turn(struct lossy_link *l)
 {
 	turn_rekey(l);
 	for (int dir = 0; dir < 2; dir++)
 		for (; l->wanted[dir] > 0; l->wanted[dir]--)
 			open_wanted(l, (enum tunnel_dir)dir);
-	for (size_t i = l->first; i < l->pipes_n; i++)
-		if (!l->pipes[i]->over)
-			turn_pipe(l, l->pipes[i]);
-	while (l->first < l->pipes_n && l->pipes[l->first]->over)
-		l->first++;
+	for (size_t i = 0; i < l->pipes_n; i++)
+		turn_pipe(l, l->pipes[i]);
+	forget_over(l);
+	link_land(l);
 	for (int side = 0; side < 2; side++) {
 		if (l->end[side].touched)
 			tunnel_flush(l->end[side].t, l->now_us);
@@ -518,8 +504,9 @@ next_us(const struct lossy_link *l)
 {
 	uint64_t due = l->wanted[0] + l->wanted[1] > 0 ? 0 : CLOCK_NEVER;
 
-	for (size_t i = l->first; i < l->pipes_n; i++)
+	for (size_t i = 0; i < l->pipes_n; i++)
 		due = earlier(due, pipe_due_us(l, l->pipes[i]));
+	due = earlier(due, link_datagram_due_us(l));
 	for (int side = 0; side < 2; side++)
 		due = earlier(due, earlier(l->rekey_us[side], tunnel_deadline(l->end[side].t)));
 	return due;
@@ -542,72 +529,4 @@ link_run(struct lossy_link *l, uint64_t us)
 			l->now_us = due;
 	}
 	l->now_us = until;
-}
-
-/* -- Harm -- */
-
-static bool
-living(const struct link_pipe *p)
-{
-	return p->s[0] != NULL && p->s[1] != NULL && !p->black && p->gone_us[0] == CLOCK_NEVER &&
-	    p->gone_us[1] == CLOCK_NEVER;
-}
-
-static struct link_pipe *
-living_pipe(const struct lossy_link *l, enum tunnel_dir dir, size_t i)
-{
-	for (size_t j = l->first; j < l->pipes_n; j++)
-		if (living(l->pipes[j]) && l->pipes[j]->dir == dir && i-- == 0)
-			return l->pipes[j];
-	return NULL;
-}
-
-bool
-link_cut(struct lossy_link *l, enum tunnel_dir dir, size_t i)
-{
-	struct link_pipe *p = living_pipe(l, dir, i);
-
-	if (p == NULL)
-		return false;
-	/* One end may learn of it much earlier than the other. */
-	for (int side = 0; side < 2; side++)
-		learn(p, side, TUNNEL_WHY_CUT, l->now_us + link_random(l, 100000));
-	p->black = true;
-	return true;
-}
-
-bool
-link_blackhole(struct lossy_link *l, enum tunnel_dir dir, size_t i)
-{
-	struct link_pipe *p = living_pipe(l, dir, i);
-
-	if (p != NULL)
-		p->black = true;
-	return p != NULL;
-}
-
-void
-link_blackhole_all(struct lossy_link *l)
-{
-	for (size_t i = l->first; i < l->pipes_n; i++) {
-		l->pipes[i]->black = true;
-		l->pipes[i]->accept_us = CLOCK_NEVER;
-	}
-}
-
-size_t
-link_living_n(const struct lossy_link *l, enum tunnel_dir dir)
-{
-	size_t n = 0;
-
-	while (living_pipe(l, dir, n) != NULL)
-		n++;
-	return n;
-}
-
-bool
-link_settled(const struct lossy_link *l)
-{
-	return l->end[0].reliable_got == l->end[1].reliable_sent &&
-	    l->end[1].reliable_got == l->end[0].reliable_sent;
 }

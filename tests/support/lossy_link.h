@@ -11,7 +11,8 @@
 /*
  * Two tunnels joined under a fake clock by streams that are delayed, chopped, stalled, cut and
  * swallowed as a seed tells. It plays both HTTP layers: opens requests when the client wants them,
- * moves the bytes, says who is gone. Time passes only in link_run.
+ * moves the bytes, says who is gone. Datagrams are lost, repeated and overtaken beside them. Time
+ * passes only in link_run.
  *
  * What goes through is made and checked here: link_send and link_send_media send numbered payloads
  * whose bytes follow from their number; the other end fails the test (cmocka) when a reliable one
@@ -31,14 +32,16 @@ struct link_cfg {
 	bool chop;               /* the reader gets the bytes in random pieces, else as written */
 	enum cipher_kind cipher; /* AES-256-GCM */
 	unsigned rekey_lost_permille; /* of the answers to the client that asks for a new key */
+	bool datagrams;               /* there is a way for them; only when sealed */
+	unsigned datagram_loss_permille, datagram_twice_permille;
 	struct tunnel_cfg end[2];
 };
 
 /* A clean link of 20 ms each way, sealed, and the tunnels' defaults. */
 void link_cfg_default(struct link_cfg *cfg);
 
-#define LINK_PIPES_MAX 4096
 #define LINK_MEDIA_MAX 1000000
+#define LINK_REQUESTS_N 64
 
 struct link_end {
 	struct tunnel *t;
@@ -60,9 +63,17 @@ struct lossy_link {
 	struct link_end end[2];
 	uint64_t now_us;
 	uint64_t random;
-	struct link_pipe *pipes[LINK_PIPES_MAX]; /* every stream there ever was */
-	size_t pipes_n, first;                   /* those before `first` are over */
+	struct link_pipe **pipes; /* the streams that are not over, the oldest first */
+	size_t pipes_n, pipes_cap;
+	size_t opened_n; /* that there ever were */
 	size_t wanted[2];
+	uint64_t session; /* its name; the next one has the next number */
+	struct link_request {
+		uint64_t session;
+		char path[TUNNEL_PATH_MAX];
+	} requests[LINK_REQUESTS_N]; /* that the server took last, of any session */
+	size_t requests_n;           /* there ever were */
+	struct link_datagram *flying;
 	uint32_t stalls;           /* segments that were stalled */
 	bool refuse;               /* new requests are answered with an error */
 	bool swallow;              /* new requests vanish */
@@ -91,6 +102,15 @@ void link_blackhole_all(struct lossy_link *l);
 
 /* Streams of a direction that neither end has given up. */
 size_t link_living_n(const struct lossy_link *l, enum tunnel_dir dir);
+
+/*
+ * One end has lost its memory, and both begin a new session. Payloads that have not come are lost; what
+ * comes from now on was sent from now on.
+ */
+void link_restart(struct lossy_link *l);
+
+/* A middlebox makes one of the last requests once more; the test fails when the server takes it. */
+void link_repeat_request(struct lossy_link *l);
 
 /* Whether all reliable payloads have come. */
 bool link_settled(const struct lossy_link *l);

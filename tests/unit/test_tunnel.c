@@ -53,7 +53,7 @@ one_pair_stands_for_an_hour_of_idleness(void **state)
 	assert_true(l->end[LINK_CLIENT].state_us < 2 * CLOCK_S);
 	assert_true(l->end[LINK_SERVER].state_us < 2 * CLOCK_S);
 	/* Each of the two was replaced about every ten minutes. */
-	assert_in_range(l->pipes_n, 10, 16);
+	assert_in_range(l->opened_n, 10, 16);
 	link_free(l);
 }
 
@@ -81,7 +81,7 @@ idle_traffic_stays_below_100_bytes_a_second_even_with_tls(void **state)
 	for (int side = 0; side < 2; side++)
 		bytes += tunnel_stats(l->end[side].t)->bytes_sent +
 		    l->end[side].segments * (segment + ack);
-	bytes += (l->pipes_n - 2) * stream;
+	bytes += (l->opened_n - 2) * stream;
 	print_message("idle: %llu bytes/s\n", (unsigned long long)(bytes / seconds));
 	assert_in_range(bytes / seconds, 30, 99);
 	link_free(l);
@@ -105,7 +105,7 @@ all_pairs_open_when_a_call_is_set_up_and_go_30_s_after_its_end(void **state)
 	link_run(l, 100 * CLOCK_S);
 	assert_streams(l, 4);
 	/* The first pair was silent for longer than is right with a call, and not to blame. */
-	assert_int_equal(l->pipes_n, 8);
+	assert_int_equal(l->opened_n, 8);
 	tunnel_set_busy(l->end[LINK_CLIENT].t, false, l->now_us);
 	link_run(l, 29900 * CLOCK_MS);
 	assert_streams(l, 4);
@@ -265,11 +265,11 @@ streams_are_not_replaced_all_at_once(void **state)
 	l = link_up(&cfg);
 	tunnel_set_busy(l->end[LINK_CLIENT].t, true, l->now_us);
 	link_run(l, CLOCK_S);
-	before = l->pipes_n;
+	before = l->opened_n;
 	assert_int_equal(before, 8);
 	while (n < 8) {
 		link_run(l, 100 * CLOCK_MS);
-		for (; before < l->pipes_n && n < 8; before++)
+		for (; before < l->opened_n && n < 8; before++)
 			opened[n++] = l->now_us;
 	}
 	assert_in_range(opened[0], 90 * CLOCK_S, 112 * CLOCK_S);

@@ -375,10 +375,10 @@ a_kick_opens_new_streams_at_once_and_keeps_the_old_ones_until_then(void **state)
 	link_cfg_default(&cfg);
 	l = link_up(&cfg);
 	link_run(l, CLOCK_S);
-	before = l->pipes_n;
+	before = l->opened_n;
 	tunnel_kick(l->end[LINK_CLIENT].t, l->now_us);
 	link_run(l, 1);
-	assert_int_equal(l->pipes_n, before + 2);
+	assert_int_equal(l->opened_n, before + 2);
 	assert_int_equal(tunnel_streams_n(l->end[LINK_CLIENT].t, TUNNEL_UP), 1);
 	link_run(l, CLOCK_S);
 	assert_int_equal(link_living_n(l, TUNNEL_UP), 1);

@@ -9,7 +9,8 @@ sim_sources = tests/support/sim.c tests/support/sim.h \
 	tests/support/sim_voice.c tests/support/sim_voice.h \
 	tests/support/sim_watch.c tests/support/sim_watch.h
 alone = tests/support/alone.c tests/support/alone.h
-lossy_link = tests/support/lossy_link.c tests/support/lossy_link.h
+lossy_link = tests/support/lossy_link.c tests/support/lossy_link.h \
+	tests/support/lossy_link_impl.h tests/support/lossy_harm.c
 unit_tests += tests/unit/test_control tests/unit/test_guard tests/unit/test_handshake tests/unit/test_meter \
 	tests/unit/test_parity tests/unit/test_probe tests/unit/test_protocol tests/unit/test_recover \
 	tests/unit/test_reliable tests/unit/test_sched tests/unit/test_tunnel \
@@ -19,6 +20,8 @@ unit_tests += tests/unit/test_tunnel_edge
 tests_unit_test_tunnel_edge_SOURCES = tests/unit/test_tunnel_edge.c $(alone)
 tests_unit_test_tunnel_alone_SOURCES = tests/unit/test_tunnel_alone.c $(alone)
 tests_unit_test_tunnel_SOURCES = tests/unit/test_tunnel.c $(lossy_link)
+unit_tests += tests/unit/test_tunnel_luck
+tests_unit_test_tunnel_luck_SOURCES = tests/unit/test_tunnel_luck.c $(lossy_link)
 tests_unit_test_tunnel_harm_SOURCES = tests/unit/test_tunnel_harm.c $(lossy_link)
 unit_tests += tests/unit/test_sim
 tests_unit_test_sim_SOURCES = tests/unit/test_sim.c $(sim_sources)
