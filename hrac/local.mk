@@ -30,12 +30,14 @@ libuplink_a_SOURCES = \
 	hrac/uplink_climb.c \
 	hrac/uplink_http.c hrac/uplink_http.h \
 	hrac/uplink_ladder.c hrac/uplink_ladder.h \
+	hrac/uplink_knock.c \
 	hrac/uplink_link.c \
 	hrac/uplink_look.c hrac/uplink_look.h \
 	hrac/uplink_name.c hrac/uplink_name.h \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
 	hrac/uplink_proxy.c hrac/uplink_proxy.h \
 	hrac/uplink_probe.c hrac/uplink_probe.h \
+	hrac/uplink_request.c hrac/uplink_request.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
 	hrac/uplink_session.c \
 	hrac/uplink_signer.c hrac/uplink_signer.h \
