@@ -20,6 +20,8 @@
 struct credentials {
 	gnutls_certificate_credentials_t gnutls;
 	bool asks; /* for the peers' certificates */
+	/* Of its own: who was let in by other credentials has to show again who he is. */
+	gnutls_datum_t ticket_key;
 	uint64_t expires_s;
 	unsigned sessions_n;
 };
@@ -42,6 +44,9 @@ static void
 credentials_free(struct credentials *c)
 {
 	gnutls_certificate_free_credentials(c->gnutls);
+	if (c->ticket_key.data != NULL)
+		explicit_bzero(c->ticket_key.data, c->ticket_key.size);
+	gnutls_free(c->ticket_key.data);
 	mem_free(c);
 }
 
@@ -197,6 +202,9 @@ gateway_tls_begin(struct gateway_tls *t, void *session, const struct addr *peer)
 	gnutls_session_set_ptr(s->gnutls, s);
 	if (gnutls_credentials_set(s->gnutls, GNUTLS_CRD_CERTIFICATE, s->credentials->gnutls) < 0)
 		abort(); /* it is out of memory */
+	/* Each stream is a connection of its own, and most are the next ones of a peer that is known. */
+	if (gnutls_session_ticket_enable_server(s->gnutls, &s->credentials->ticket_key) < 0)
+		abort();
 	/* Asked for, not demanded by GnuTLS: so on_verify is asked also when there is none. */
 	if (s->credentials->asks)
 		gnutls_certificate_server_set_request(s->gnutls, GNUTLS_CERT_REQUEST);
@@ -303,8 +311,9 @@ gateway_tls_load(struct gateway_tls *t, const struct gateway_tls_files *files,
 	struct credentials *c = mem_zalloc(sizeof(*c)), *old = t->now;
 	int err;
 
-	if (gnutls_certificate_allocate_credentials(&c->gnutls) < 0)
-		abort(); /* it is out of memory */
+	if (gnutls_certificate_allocate_credentials(&c->gnutls) < 0 ||
+	    gnutls_session_ticket_key_generate(&c->ticket_key) < 0)
+		abort(); /* it is out of memory, or the system has no random numbers */
 	err = load_own(c, files, wrong);
 	if (err == 0 && files->client_ca != NULL)
 		err = load_client_ca(c, files->client_ca, wrong);

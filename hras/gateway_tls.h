@@ -13,7 +13,8 @@
  * certificates are let in; private to the gateway, and the only user of GnuTLS. libmicrohttpd shakes
  * hands and carries the records, by the credentials that each of its sessions is given here as it
  * begins. Credentials loaded later are for the sessions that begin after that; those under way keep
- * theirs.
+ * theirs. A peer may take up a session again (RFC 8446 section 2.2), without certificates and for less
+ * work, as long as the credentials are the same.
  *
  * With `client_ca` a session whose peer shows no certificate of that authority ends in its
  * handshake, with an alert for the peer and a line in the log, before any byte of HTTP is read.

@@ -124,7 +124,7 @@ has_shaken_hands(void *arg)
 }
 
 static void
-browser_open(struct browser *b, struct http_pair *p)
+browser_begin(struct browser *b, struct http_pair *p)
 {
 	const struct addr *to = &p->gateway_config.listen[0].addr;
 
@@ -134,12 +134,19 @@ browser_open(struct browser *b, struct http_pair *p)
 	connect(b->fd, &to->u.sa, addr_len(to));
 	SSL_set_fd(b->ssl, b->fd);
 	SSL_set_connect_state(b->ssl);
+}
+
+static void
+browser_open(struct browser *b, struct http_pair *p)
+{
+	browser_begin(b, p);
 	assert_true(http_pair_wait(p, has_shaken_hands, b, SOON_MS));
 }
 
 static void
 browser_close(struct browser *b)
 {
+	SSL_shutdown(b->ssl); /* else OpenSSL would forget the ticket */
 	SSL_free(b->ssl);
 	SSL_CTX_free(b->ctx);
 	close(b->fd);
@@ -215,6 +222,42 @@ a_new_certificate_is_for_new_connections_and_the_old_ones_live(void **state)
 	assert_int_equal(http_pair_metric(uplink_metrics(p->uplink), "uplink_failures"), failures);
 	tls_ca_pair_free(&renewed);
 	tls_ca_pair_free(&again);
+}
+
+/* Opens a connection by the ticket of the one before, if there is one; whether that did. */
+static bool
+takes_up_again(struct http_pair *p, SSL_SESSION **ticket)
+{
+	struct browser b;
+	bool again;
+
+	browser_begin(&b, p);
+	if (*ticket != NULL)
+		SSL_set_session(b.ssl, *ticket);
+	assert_true(http_pair_wait(p, has_shaken_hands, &b, SOON_MS));
+	assert_alive(&b, p); /* the ticket came before the answer */
+	again = SSL_session_reused(b.ssl) == 1;
+	SSL_SESSION_free(*ticket);
+	*ticket = SSL_get1_session(b.ssl);
+	browser_close(&b);
+	return again;
+}
+
+static void
+a_session_is_taken_up_again_until_the_certificate_is_another(void **state)
+{
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	SSL_SESSION *ticket = NULL;
+
+	http_pair_start_gateway(p);
+	assert_false(takes_up_again(p, &ticket));
+	assert_true(takes_up_again(p, &ticket));
+	assert_true(takes_up_again(p, &ticket));
+	assert_int_equal(gateway_reload_tls(p->gateway, &p->gateway_config.tls), 0);
+	assert_false(takes_up_again(p, &ticket));
+	assert_true(takes_up_again(p, &ticket));
+	SSL_SESSION_free(ticket);
 }
 
 static void
@@ -346,6 +389,7 @@ main(int argc, char **argv)
 		TEST(files_that_cannot_be_used_are_named_with_the_reason),
 		TEST(the_end_of_the_certificate_is_warned_of_once_a_day_for_14_days),
 		TEST(a_new_certificate_is_for_new_connections_and_the_old_ones_live),
+		TEST(a_session_is_taken_up_again_until_the_certificate_is_another),
 		TEST(a_new_certificate_that_is_broken_leaves_the_old_one),
 		TEST(an_agent_comes_in_by_the_common_name_or_a_dns_name_of_its_certificate),
 		TEST(who_has_no_good_certificate_is_refused_in_the_handshake_and_both_ends_say_why),
