@@ -438,27 +438,6 @@ gateway_http_peer(const struct gateway_request *r)
 	return r->conn->peer;
 }
 
-struct addr
-gateway_http_last_address(const char *list)
-{
-	const char *comma = strrchr(list, ',');
-	const char *begin = comma == NULL ? list : comma + 1;
-	char text[ADDR_STR_MAX];
-	struct addr a;
-	size_t n;
-
-	begin += strspn(begin, " \t");
-	n = strcspn(begin, " \t");
-	memset(&a, 0, sizeof(a));
-	if (n >= sizeof(text) || begin[n + strspn(begin + n, " \t")] != '\0')
-		return a;
-	memcpy(text, begin, n);
-	text[n] = '\0';
-	if (addr_parse(text, 0, &a) < 0)
-		memset(&a, 0, sizeof(a));
-	return a;
-}
-
 /* A proxy may add a header of its own rather than lengthen the one that is there. */
 static enum MHD_Result
 on_header(void *last, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -473,9 +452,12 @@ struct addr
 gateway_http_forwarded(const struct gateway_request *r)
 {
 	const char *last = "";
+	struct addr a;
 
 	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, on_header, &last);
-	return gateway_http_last_address(last);
+	if (addr_parse_last(last, 0, &a) < 0)
+		memset(&a, 0, sizeof(a));
+	return a;
 }
 
 bool

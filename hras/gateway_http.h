@@ -100,8 +100,6 @@ struct addr gateway_http_peer(const struct gateway_request *r);
  * nothing may be decided by it.
  */
 struct addr gateway_http_forwarded(const struct gateway_request *r);
-/* The last of a header's list of addresses, perhaps with ports; not set when that is none. */
-struct addr gateway_http_last_address(const char *list);
 bool gateway_http_tls(const struct gateway_request *r);
 /* SHA-256 of the certificate that we showed on its connection; false: there is none. */
 bool gateway_http_fingerprint(const struct gateway_request *r, uint8_t out[static 32]);

@@ -112,6 +112,24 @@ addr_parse(const char *s, uint16_t default_port, struct addr *out)
 	return addr_parse_host(s, host_n, (uint16_t)port, out);
 }
 
+int
+addr_parse_last(const char *list, uint16_t default_port, struct addr *out)
+{
+	static const char blanks[] = " \t";
+	const char *comma = strrchr(list, ',');
+	const char *begin = comma == NULL ? list : comma + 1;
+	char text[ADDR_STR_MAX];
+	size_t n;
+
+	begin += strspn(begin, blanks);
+	n = strcspn(begin, blanks);
+	if (n >= sizeof(text) || begin[n + strspn(begin + n, blanks)] != '\0')
+		return ERR_MALFORMED;
+	memcpy(text, begin, n);
+	text[n] = '\0';
+	return addr_parse(text, default_port, out);
+}
+
 void
 addr_from_sockaddr(const struct sockaddr *sa, struct addr *out)
 {

@@ -30,6 +30,9 @@ struct addr {
  */
 int addr_parse(const char *s, uint16_t default_port, struct addr *out);
 
+/* Likewise the last of a list with commas, as X-Forwarded-For has it; blanks around it are fine. */
+int addr_parse_last(const char *list, uint16_t default_port, struct addr *out);
+
 /* Parses a host literal without port (brackets allowed) of n bytes, NUL not needed. */
 int addr_parse_host(const char *host, size_t n, uint16_t port, struct addr *out);
 

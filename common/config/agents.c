@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "config/config.h"
@@ -432,10 +433,24 @@ warn_secret(const char *agent, const char *secret)
 		    "the secret of agent %s is the one of the examples: anybody knows it", agent);
 }
 
+static bool
+has_https(const struct config_hrac *c)
+{
+	for (size_t i = 0; i < c->tunnel.urls_n; i++) {
+		if (strncasecmp(c->tunnel.urls[i], "https:", strlen("https:")) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 config_warn_hrac(const struct config_hrac *c)
 {
 	warn_secret(c->tunnel.agent, c->tunnel.secret);
+	if (c->tunnel.client_certificate != NULL && !has_https(c))
+		log_warn("config",
+		    "tunnel.client_certificate is set, but no address of tunnel.url is https, which "
+		    "alone could ask for it");
 	if (c->tunnel.proxy_credentials_open)
 		log_warn("config",
 		    "%s is not made use of: others may read it; chmod o= makes it good",

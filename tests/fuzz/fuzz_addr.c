@@ -17,6 +17,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    (addr_parse(addr_str(&a, printed), 0, &b) < 0 || !addr_equal(&a, &b) ||
 		addr_hash(&a) != addr_hash(&b)))
 		abort();
+	if (addr_parse_last(text, 5060, &a) == 0 && !addr_is_set(&a))
+		abort();
 	(void)addr_parse_host((const char *)data, n, 1, &a);
 	mem_free(text);
 	return 0;

@@ -6,6 +6,7 @@ import signal
 import time
 
 from lab.agents import Hrac, Hras
+from lab.browser import Browser
 from lab.certificates import Authority, serial, shown_serial
 from lab.front import BEHIND, Interceptor, haproxy, nginx
 from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
@@ -35,6 +36,9 @@ def test_a_certificate_is_renewed_in_mid_call(lab):
     expires = pair.hras.status()["certificate_expires"]
     expect(0 < expires - time.time() <= 2 * 86400, f"its end is told: {expires}")
     pair.hras.process.wait_output("tunnel.certificate ends within 2 days")
+    page = Browser(lab.hras_host)
+    page.open("http://127.0.0.1:8081/")
+    page.wait_text("certificate ends within 2 days")
     alice, bob = pair.inside(), pair.outside(answer="auto")
     connect(alice, bob)
     both_hear(alice, bob)
@@ -44,6 +48,8 @@ def test_a_certificate_is_renewed_in_mid_call(lab):
     pair.hras.process.signal(signal.SIGHUP)
     wait_for("the new certificate", lambda: shown_serial(lab.out2, HRAS) == second)
     expect(pair.hras.status()["certificate_expires"] - time.time() > 29 * 86400, "and its end")
+    wait_for("the page to be content", lambda: page.evaluate(
+        "document.getElementById('certificate').hidden"))
     stranger = Authority(lab, "stranger").sign(HRAS)[1]
     with open(stranger, encoding="ascii") as other, open(key, "w", encoding="ascii") as file:
         file.write(other.read())

@@ -165,6 +165,39 @@ addr_knows_the_kinds_of_address(void **state)
 }
 
 static void
+addr_parse_last_takes_the_end_of_a_list_or_nothing(void **state)
+{
+	static const struct {
+		const char *list, *address; /* NULL = malformed */
+	} cases[] = {
+		{ "203.0.113.5", "203.0.113.5:1" },
+		{ "10.0.0.1, 203.0.113.5", "203.0.113.5:1" },
+		{ "10.0.0.1,\t2001:db8::1 ", "[2001:db8::1]:1" },
+		{ "203.0.113.5:4711", "203.0.113.5:4711" },
+		{ "unknown,[2001:db8::1]:80", "[2001:db8::1]:80" },
+		{ "203.0.113.5, unknown", NULL },
+		{ "203.0.113.5,", NULL },
+		{ "203.0.113.5 203.0.113.6", NULL },
+		{ "_hidden", NULL },
+		{ "", NULL },
+		{ "11111111112222222222333333333344444444445555555555666666666677777777778888888888",
+		    NULL },
+	};
+	char text[ADDR_STR_MAX];
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].address == NULL) {
+			assert_int_equal(addr_parse_last(cases[i].list, 1, &a), ERR_MALFORMED);
+			continue;
+		}
+		assert_int_equal(addr_parse_last(cases[i].list, 1, &a), 0);
+		assert_string_equal(addr_str(&a, text), cases[i].address);
+	}
+}
+
+static void
 addr_equality_is_of_host_and_port(void **state)
 {
 	struct addr a = parsed("192.0.2.1:1"), b = parsed("192.0.2.1:2"), c = parsed("192.0.2.2:1");
@@ -234,6 +267,7 @@ main(void)
 		cmocka_unit_test(addr_with_a_zone_survives_printing),
 		cmocka_unit_test(addr_that_is_not_set_is_nothing_at_all),
 		cmocka_unit_test(addr_knows_the_kinds_of_address),
+		cmocka_unit_test(addr_parse_last_takes_the_end_of_a_list_or_nothing),
 		cmocka_unit_test(addr_equality_is_of_host_and_port),
 		cmocka_unit_test(addr_comes_from_what_the_kernel_gives),
 		cmocka_unit_test(addr_hash_spreads_the_ports_of_one_host),

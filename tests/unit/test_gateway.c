@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "hras/gateway_http.h"
 #include "tests/support/tls_ca.h"
 
 /* A raw client of the gateway. */
@@ -167,35 +166,6 @@ requests_that_are_none_of_ours_get_a_plain_refusal(void **state)
 	http_pair_send(&p, 10);
 	assert_all_come(&p, SOON_MS);
 	http_pair_free(&p);
-}
-
-static void
-for_whom_a_proxy_asks_is_the_last_address_of_its_list(void **state)
-{
-	static const struct {
-		const char *list, *address;
-	} cases[] = {
-		{ "203.0.113.5", "203.0.113.5" },
-		{ "10.0.0.1, 203.0.113.5", "203.0.113.5" },
-		{ "10.0.0.1,\t2001:db8::1 ", "2001:db8::1" },
-		{ "203.0.113.5:4711", "203.0.113.5" },
-		{ "[2001:db8::1]:80", "2001:db8::1" },
-		{ "203.0.113.5, unknown", "-" },
-		{ "203.0.113.5,", "-" },
-		{ "203.0.113.5 203.0.113.6", "-" },
-		{ "_hidden", "-" },
-		{ "", "-" },
-		{ "1111111111222222222233333333334444444444555555555566666666667777777777888888888899",
-		    "-" },
-	};
-	char text[ADDR_HOST_MAX];
-	struct addr a;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		a = gateway_http_last_address(cases[i].list);
-		assert_string_equal(addr_host(&a, text), cases[i].address);
-	}
 }
 
 static void
@@ -364,7 +334,6 @@ main(int argc, char **argv)
 		cmocka_unit_test(strangers_who_begin_a_tls_handshake_and_stop_do_not_keep_us_busy),
 		cmocka_unit_test(a_port_in_use_and_a_bad_certificate_fail_the_start),
 		cmocka_unit_test(requests_that_are_none_of_ours_get_a_plain_refusal),
-		cmocka_unit_test(for_whom_a_proxy_asks_is_the_last_address_of_its_list),
 		cmocka_unit_test(an_open_request_that_is_too_long_is_cut_off),
 		cmocka_unit_test(who_sends_a_byte_now_and_then_is_closed_after_the_term),
 		cmocka_unit_test(idle_strangers_beyond_the_cap_push_out_the_eldest),
