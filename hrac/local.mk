@@ -41,6 +41,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_route.c hrac/uplink_route.h \
 	hrac/uplink_session.c \
 	hrac/uplink_signer.c hrac/uplink_signer.h \
+	hrac/uplink_ticket.c hrac/uplink_ticket.h \
 	hrac/uplink_way.c
 
 sbin_PROGRAMS += hrac/hrac

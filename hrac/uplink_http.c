@@ -336,6 +336,7 @@ uplink_http_new(struct event_base *base, const struct uplink_http_config *config
 {
 	struct uplink_http *h = mem_zalloc(sizeof(*h));
 
+	h->base = base;
 	h->handlers = *handlers;
 	h->arg = arg;
 	uplink_proxies_init(&h->proxies, config->proxy_user, config->proxy_password, config->ca);

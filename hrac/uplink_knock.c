@@ -6,21 +6,27 @@
 #include "base/mem.h"
 #include "hrac/uplink_request.h"
 #include "hrac/uplink_route.h"
+#include "hrac/uplink_ticket.h"
 
 /* What asks a proxy for its wishes; HRAS knows no such thing, and that is as good as any answer. */
 #define KNOCK_PATH "vofw/1/knock"
 #define KNOCK_PATIENCE_MS 500 /* before those for another place behind a proxy have their own */
 #define KNOCK_TIMEOUT_MS 8000L
 
-static int
-on_curl_debug(CURL *easy, curl_infotype type, char *text, size_t n, void *arg)
+static void
+on_ticket(void *arg, const struct uplink_ticket_result *result)
 {
 	struct uplink_request *r = arg;
 
-	(void)easy;
-	if (type == CURLINFO_TEXT)
-		uplink_proxy_overhear(r->proxy, text, n);
-	return 0;
+	r->ticket = NULL;
+	curl_easy_cleanup(r->easy);
+	r->easy = result->easy;
+	r->code = result->code;
+	memcpy(r->error, result->error, sizeof(r->error));
+	uplink_proxy_overhear(r->proxy, result->trouble, strlen(result->trouble));
+	r->over = true;
+	r->http->ending = true;
+	uplink_http_turn(r->http);
 }
 
 static void
@@ -33,11 +39,13 @@ knock(struct uplink_http *h, const char *base, const char *proxy)
 	r->base = mem_strdup(base);
 	curl_easy_setopt(r->easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, KNOCK_TIMEOUT_MS);
-	curl_easy_setopt(r->easy, CURLOPT_VERBOSE, 1L);
-	curl_easy_setopt(r->easy, CURLOPT_DEBUGFUNCTION, on_curl_debug);
-	curl_easy_setopt(r->easy, CURLOPT_DEBUGDATA, r);
 	r->tried = r->proxy->scheme;
-	uplink_request_go(r);
+	if (r->tried == (long)CURLAUTH_NEGOTIATE) {
+		uplink_request_dress(r);
+		r->ticket = uplink_ticket_get(h->base, r->easy, on_ticket, r);
+	}
+	if (r->ticket == NULL)
+		uplink_request_go(r);
 }
 
 /* A knock waits for HRAS too, and it may be that only its own way there is closed. */

@@ -106,7 +106,7 @@ enum uplink_proxy_verdict uplink_proxy_learn(struct uplink_proxy *p,
 void uplink_proxy_note(struct uplink_proxy *p, const struct uplink_proxy_answer *a,
     uint64_t now_us);
 
-/* libcurl said this in a knock (CURLOPT_DEBUGFUNCTION). */
+/* libcurl said this in a knock that took a ticket; other lines than of Kerberos are no matter. */
 void uplink_proxy_overhear(struct uplink_proxy *p, const char *text, size_t n);
 
 /* "Negotiate, NTLM" of CURLAUTH_*, "nothing" of 0; returns out. */

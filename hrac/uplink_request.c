@@ -11,6 +11,7 @@
 #include "hrac/uplink_look.h"
 #include "hrac/uplink_poll.h"
 #include "hrac/uplink_route.h"
+#include "hrac/uplink_ticket.h"
 
 #define CONNECT_TIMEOUT_MS 4000L
 
@@ -109,8 +110,8 @@ on_curl_header(char *line, size_t size, size_t n, void *arg)
 /* -- Its life -- */
 
 /* When it starts, since what it needs may have been learned while it was held. */
-static void
-set_proxy(struct uplink_request *r)
+void
+uplink_request_dress(struct uplink_request *r)
 {
 	/* An empty name, unlike none, keeps libcurl from looking into the environment. */
 	curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
@@ -213,7 +214,7 @@ void
 uplink_request_go(struct uplink_request *r)
 {
 	r->held = false;
-	set_proxy(r);
+	uplink_request_dress(r);
 	curl_multi_add_handle(r->http->multi, r->easy);
 	uplink_poll_apply(r->http->poll);
 }
@@ -242,6 +243,8 @@ void
 uplink_request_free(struct uplink_request *r)
 {
 	uplink_request_awake(r, false);
+	if (r->ticket != NULL)
+		uplink_ticket_abandon(r->ticket);
 	curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
 	curl_slist_free_all(r->resolve);

@@ -22,6 +22,7 @@ struct event_base;
 struct uplink_look;
 struct uplink_poll;
 struct uplink_route;
+struct uplink_ticket;
 
 enum uplink_kind {
 	EXCHANGE,  /* a small POST or GET whose answer is collected */
@@ -57,6 +58,7 @@ struct uplink_request {
 	struct uplink_look *look;         /* to be filled; or NULL */
 	struct buf answer;                /* of an exchange */
 	char *base;                       /* of a knock */
+	struct uplink_ticket *ticket;     /* of a knock that a thread makes; or NULL */
 	long tried;                       /* of a knock: the scheme of its proxy when it began */
 	char fate[UPLINK_HTTP_CAUSE_MAX]; /* shut out: of the knock; "" = that of its proxy */
 	struct uplink_signer signer;
@@ -66,6 +68,7 @@ LIST_HEAD(uplink_requests, uplink_request);
 TAILQ_HEAD(uplink_awake, uplink_request);
 
 struct uplink_http {
+	struct event_base *base;
 	struct uplink_poll *poll;
 	struct uplink_http_handlers handlers;
 	void *arg;
@@ -86,7 +89,8 @@ struct uplink_http {
 struct uplink_request *uplink_request_new(struct uplink_http *h, struct uplink_route *route,
     const char *path, enum uplink_kind kind, void *user);
 void uplink_request_free(struct uplink_request *r);
-void uplink_request_go(struct uplink_request *r);       /* gives it to libcurl */
+void uplink_request_dress(struct uplink_request *r);    /* by what is known of its proxy now */
+void uplink_request_go(struct uplink_request *r);       /* dresses it, and gives it to libcurl */
 void uplink_request_shut_out(struct uplink_request *r); /* ends it without libcurl */
 void uplink_request_awake(struct uplink_request *r, bool awake);
 void uplink_request_address(struct uplink_request *r, const struct addr *address);

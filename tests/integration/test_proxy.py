@@ -3,6 +3,7 @@
 firewall lets only the proxy out."""
 
 import re
+import signal
 import time
 
 from lab.agents import Hrac, Hras
@@ -113,6 +114,32 @@ def test_negotiate_by_a_ticket_and_by_a_keytab(lab):
     pair.hrac.environment = realm.environment
     pair.hrac.start()
     pair.hrac.process.wait_output(r"wants a Kerberos ticket.* offers Negotiate: ")
+
+
+def test_kerberos_that_does_not_answer_holds_up_nothing_else(lab):
+    site = Site(lab)
+    name_hosts(lab, {"proxy.example.com": DMZ_PROXY})
+    realm = Realm(site.office.p2)
+    agent = realm.service("vofw/office")
+    Squid(site.office.proxy, schemes=["negotiate"], service=realm.service("HTTP/proxy.example.com"))
+    environment = realm.ticket(site.office.hrac, agent)
+    realm.process.signal(signal.SIGSTOP)    # it accepts connections, and says nothing
+    hrac = Hrac(site.office, {"tunnel": {"proxy": "http://proxy.example.com:3128"}})
+    hrac.environment = environment
+    hrac.start()
+    wait_for("a question to the KDC", lambda: "192.168.1.12:88" in site.office.hrac.run(
+        "ss", "-Htn", "state", "established"))
+    slowest = 0.0
+    for _ in range(20):
+        begin = time.monotonic()
+        hrac.status()
+        slowest = max(slowest, time.monotonic() - begin)
+        time.sleep(0.05)
+    print(f"slowest answer of the status page: {1000 * slowest:.0f} ms")
+    expect(slowest < 0.5, f"{slowest:.1f} s")
+    Hras(lab).start()
+    realm.process.signal(signal.SIGCONT)
+    hrac.wait_tunnel(timeout=30)
 
 
 def test_tls_with_the_proxy_itself(lab):
