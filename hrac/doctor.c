@@ -141,15 +141,17 @@ find_routes(struct doctor *d, struct proxy *proxy)
 static void
 say_where_proxies_come_from(struct doctor *d)
 {
-	const char *option = d->config->tunnel.proxy;
+	const char *option = d->config->tunnel.proxy, *from = "by tunnel.proxy";
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->facts.route_n; i++)
 		n += d->facts.route[i].proxy[0] != '\0';
 	if (option == NULL || strcmp(option, "environment") == 0)
-		option = "the environment";
-	snprintf(d->facts.proxy_from, sizeof(d->facts.proxy_from), "%s by %.200s",
-	    n == 0 ? "no web proxy is named" : "the web proxy is named", option);
+		from = "by the environment";
+	else if (strncmp(option, "pac:", 4) == 0)
+		from = "by the PAC file of tunnel.proxy";
+	snprintf(d->facts.proxy_from, sizeof(d->facts.proxy_from), "%s web proxy is named %s",
+	    n == 0 ? "no" : "a", from);
 }
 
 /* -- The steps -- */
@@ -202,17 +204,35 @@ is_closed(const struct doctor *d, struct doctor_route *r)
 }
 
 static void
+look(struct doctor *d)
+{
+	struct doctor_facts *f = &d->facts;
+	size_t i;
+
+	for (i = 0; i < f->route_n; i++) {
+		if (!is_closed(d, &f->route[i]))
+			doctor_route_look(&d->visit[i]);
+	}
+	doctor_wait(d);
+	/*
+	 * What a proxy wants may have been learnt only by the refusal, when it forbids one thing and asks
+	 * who we are for another. After a wrong password nothing is sent to it again.
+	 */
+	for (i = 0; i < f->route_n; i++) {
+		if (f->route[i].stop == DOCTOR_STOP_PROXY && f->route[i].look.schemes[0] != '\0')
+			doctor_route_look(&d->visit[i]);
+	}
+	doctor_wait(d);
+}
+
+static void
 examine(struct doctor *d)
 {
 	struct doctor_facts *f = &d->facts;
 	size_t i;
 
 	doctor_net_look(f->host, f->host_n);
-	for (i = 0; i < f->route_n; i++) {
-		if (!is_closed(d, &f->route[i]))
-			doctor_route_look(&d->visit[i]);
-	}
-	doctor_wait(d);
+	look(d);
 	for (i = 0; i < f->route_n; i++) {
 		if (f->route[i].stop == DOCTOR_STOP_NOWHERE)
 			doctor_route_visit(&d->visit[i]);

@@ -117,17 +117,30 @@ doctor_judge(struct doctor_facts *f)
 
 /* -- Advice -- */
 
-/* A route that came as far as any did: what stops it is what stands in the way. */
+static bool
+wants_user(const struct doctor_route *r)
+{
+	return r->stop == DOCTOR_STOP_PROXY && r->look.schemes[0] != '\0' &&
+	    (r->look.connect_status == 0 || r->look.connect_status == 407);
+}
+
+/*
+ * A route that came as far as any did: what stops it is what stands in the way. Of those that a proxy
+ * refuses, one for which it only wants to know who we are.
+ */
 static const struct doctor_route *
 furthest(const struct doctor_facts *f)
 {
-	const struct doctor_route *r = NULL;
+	const struct doctor_route *best = NULL;
 
 	for (size_t i = 0; i < f->route_n; i++) {
-		if (r == NULL || f->route[i].stop > r->stop)
-			r = &f->route[i];
+		const struct doctor_route *r = &f->route[i];
+
+		if (best == NULL || r->stop > best->stop ||
+		    (r->stop == best->stop && wants_user(r) && !wants_user(best)))
+			best = r;
 	}
-	return r;
+	return best;
 }
 
 static void
@@ -156,7 +169,7 @@ advise_proxy(const struct doctor_route *r, char *out)
 	const struct uplink_look *l = &r->look;
 	long status = l->connect_status != 0 ? l->connect_status : l->status;
 
-	if (l->schemes[0] != '\0' && (status == 407 || status == 0))
+	if (wants_user(r))
 		snprintf(out, DOCTOR_TEXT_MAX,
 		    "The web proxy %.100s wants to know who we are (%s): put a user and password "
 		    "that are good there in tunnel.proxy_user and tunnel.proxy_password.",

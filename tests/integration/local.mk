@@ -3,7 +3,8 @@
 # neither namespaces nor phones. `make check-integration NAME=hold` runs those whose name has "hold".
 EXTRA_DIST += tests/integration/README.md tests/integration/run tests/integration/demo \
 	tests/integration/lab \
-	tests/integration/test_lab.py tests/integration/test_calls.py tests/integration/test_cloud.py tests/integration/test_flows.py \
+	tests/integration/test_lab.py tests/integration/test_calls.py tests/integration/test_cloud.py \
+	tests/integration/test_doctor.py tests/integration/test_flows.py \
 	tests/integration/test_front.py tests/integration/test_registrar.py tests/integration/test_tunnel.py \
 	tests/integration/test_line.py tests/integration/test_luck.py tests/integration/test_media.py \
 	tests/integration/test_proxy.py tests/integration/test_heard.py tests/integration/test_room.py \

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+unit_tests += tests/unit/test_doctor
+tests_unit_test_doctor_LDADD = libdoctor.a libuplink.a $(LDADD)
 unit_tests += tests/unit/test_outage
 tests_unit_test_outage_LDADD = libhrac.a $(LDADD)
 unit_tests += tests/unit/test_taught

@@ -29,7 +29,7 @@ static struct example {
 } examples[EXAMPLES_MAX];
 static size_t examples_n;
 
-static char paths[4][TUNNEL_PATH_MAX];
+static char paths[6][TUNNEL_PATH_MAX];
 static size_t paths_n;
 
 /* "56 4f ; a remark" */
@@ -70,7 +70,7 @@ read_document(void **state)
 				strcpy(examples[examples_n++].name, block);
 			}
 		} else if (strcmp(block, "path") == 0) {
-			assert_true(paths_n < 4 && strlen(line) < TUNNEL_PATH_MAX);
+			assert_true(paths_n < 6 && strlen(line) < TUNNEL_PATH_MAX);
 			sscanf(line, "%127s", paths[paths_n++]);
 		} else if (block[0] != '\0') {
 			add_bytes(&examples[examples_n - 1], line);
@@ -131,7 +131,7 @@ the_handshake_and_the_paths_are_as_told(void **state)
 	assert_memory_equal(pub_s,
 	    example("challenge")->p + example("challenge")->n - sizeof(pub_s), sizeof(pub_s));
 	assert_example(example("key"), grant.key, sizeof(grant.key));
-	assert_int_equal(paths_n, 4);
+	assert_int_equal(paths_n, 6);
 	request_print(&grant, &(struct tunnel_request){ .dir = TUNNEL_UP, .serial = 1 }, path);
 	assert_string_equal(path, paths[0]);
 	request_print(&grant, &(struct tunnel_request){ .dir = TUNNEL_DOWN, .serial = 2 }, path);
@@ -349,6 +349,43 @@ datagrams_are_as_told(void **state)
 }
 
 static void
+probes_are_as_told(void **state)
+{
+	static const struct probe_plan echo = { 5, 24, 100 }, silence = { 2, 16, 30000 };
+	const struct example *chunks = example("probe-chunks"), *report = example("probe-report");
+	struct tunnel_grant grant = { .session = 0x0123456789abcdef };
+	char path[TUNNEL_PATH_MAX];
+	uint8_t out[PROBE_REPORT_MAX];
+	static struct probe_report told;
+	static struct probe_reader r;
+	static struct probe_writer w;
+	size_t n;
+
+	(void)state;
+	memcpy(grant.key, example("key")->p, sizeof(grant.key));
+	request_print_probe(&grant, TUNNEL_UP, 1, &echo, path);
+	assert_string_equal(path, paths[4]);
+	request_print_probe(&grant, TUNNEL_DOWN, 2, &silence, path);
+	assert_string_equal(path, paths[5]);
+
+	probe_writer_init(&w, &echo);
+	n = probe_write(&w, 12, (struct probe_segments){ 1, 0 }, out, sizeof(out));
+	n += probe_write(&w, 100034, (struct probe_segments){ 3, 1 }, out + n, sizeof(out) - n);
+	assert_example(chunks, out, n);
+	probe_reader_init(&r, &echo);
+	assert_int_equal(probe_read(&r, 0x280, chunks->p, 24), 0);
+	assert_int_equal(probe_read(&r, 0x18894, chunks->p + 24, chunks->n - 24), 0);
+	assert_int_equal(r.n, 2);
+
+	assert_int_equal(probe_report_decode(report->p, report->n, &told), 0);
+	assert_int_equal(told.n, 2);
+	assert_true(addr_is_any(&told.about.datagrams[0]));
+	assert_int_equal(addr_port(&told.about.datagrams[0]), 443);
+	n = probe_report_encode(&r, &told.about, out);
+	assert_example(report, out, n);
+}
+
+static void
 every_control_message_is_told_and_as_told(void **state)
 {
 	unsigned seen = 0;
@@ -396,6 +433,7 @@ main(void)
 		cmocka_unit_test(batches_and_frames_are_as_told),
 		cmocka_unit_test(the_sums_of_two_batches_are_as_told),
 		cmocka_unit_test(datagrams_are_as_told),
+		cmocka_unit_test(probes_are_as_told),
 		cmocka_unit_test(every_control_message_is_told_and_as_told),
 		cmocka_unit_test(no_example_was_left_out),
 	};
