@@ -8,7 +8,7 @@
  * By which proxy HRAC gets out: from the option tunnel.proxy and a URL to the ways to try, in order.
  * It hides the environment, PAC files, where they come from and what runs them. Asking again gives
  * the answer of now: the environment of the process does not change, but a PAC file is read anew
- * from disk each time, and from the web each hour and when the network has changed.
+ * from disk each time, and from the web when it is an hour old or the network has changed.
  *
  * When a PAC file cannot be had or gives nothing, that is said in one line of the log, and the way
  * is direct. One thread, on the given event base.
