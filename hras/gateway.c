@@ -206,6 +206,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	enter(g);
 	handshake_server_tidy(g->handshakes, now_us);
 	gateway_visits_expire(g, now_us);
+	gateway_listen_tidy(g);
 	HASH_ITER(by_name, g->by_name, a, next) {
 		if (a->state != TUNNEL_UP_STATE && now_us - a->away_since_us >= g->grace_us)
 			gateway_agent_gone(a, "it was away for too long");
@@ -215,7 +216,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 
 /* -- The interface -- */
 
-static const struct gateway_http_handlers http_handlers = {
+const struct gateway_http_handlers gateway_http_handlers = {
 	.on_open = gateway_open,
 	.streams = &gateway_flow_bodies,
 	.probes = &gateway_probe_bodies,
@@ -247,31 +248,13 @@ configure(struct gateway *g, const struct gateway_config *config)
 		g->cfg.media_max_age_us = config->media_max_age_ms * CLOCK_MS;
 }
 
-static int
-start_tls(struct gateway *g, const struct gateway_config *config)
-{
-	char wrong[GATEWAY_TLS_WRONG_MAX];
-	int err = 0;
-	size_t i;
-
-	for (i = 0; i < config->listen_n && g->tls == NULL && err == 0; i++) {
-		if (config->listen[i].tls)
-			err = gateway_tls_new(&config->tls, &g->tls, wrong);
-	}
-	if (err < 0)
-		log_error("gateway", "TLS: %s", wrong);
-	return err;
-}
-
 int
 gateway_new(struct event_base *base, const struct gateway_config *config,
     const struct gateway_handlers *handlers, void *arg, struct gateway **out)
 {
 	static const struct timeval second = { 1, 0 };
-	struct gateway_http_config http = { 0 };
 	struct gateway *g = mem_zalloc(sizeof(*g));
 	int err = 0;
-	size_t i;
 
 	g->base = base;
 	g->handlers = *handlers;
@@ -279,25 +262,19 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 	TAILQ_INIT(&g->dirty);
 	gateway_visits_init(&g->visits);
 	configure(g, config);
-	http.pending_s = config->pending_s == 0 ? GATEWAY_PENDING_S : config->pending_s;
+	g->pending_s = config->pending_s == 0 ? GATEWAY_PENDING_S : config->pending_s;
 	g->timers = timers_new();
 	g->alarm = alarm_new(base, on_alarm, g);
 	if (g->alarm == NULL) {
 		log_error("gateway", "no descriptor for a timer: %s", strerror(errno));
 		err = ERR_IO;
 	}
-	if (err == 0)
-		err = start_tls(g, config);
 	g->handshakes = handshake_server_new(on_secret, g, true);
 	evtimer_assign(&g->turn, base, on_turn, g);
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
 	event_add(&g->watch, &second);
-	for (i = 0; i < config->listen_n && err == 0; i++) {
-		http.listen = config->listen[i].addr;
-		http.tls = config->listen[i].tls ? g->tls : NULL;
-		err = gateway_http_new(base, &http, &http_handlers, g, &g->http[i]);
-		g->http_n += err == 0;
-	}
+	if (err == 0)
+		err = gateway_listen_on(g, config->listen, config->listen_n, &config->tls);
 	if (err < 0) {
 		gateway_free(g);
 		return err;
@@ -335,18 +312,29 @@ gateway_addr(const struct gateway *g, size_t i)
 	return gateway_http_addr(g->http[i]);
 }
 
-int
-gateway_reload_tls(struct gateway *g, const struct gateway_tls_files *files)
+static int
+reload_tls(struct gateway *g, const struct gateway_tls_files *files)
 {
 	char wrong[GATEWAY_TLS_WRONG_MAX];
-	int err;
+	int err = gateway_tls_load(g->tls, files, wrong);
 
-	if (g->tls == NULL)
-		return 0;
-	err = gateway_tls_load(g->tls, files, wrong);
 	if (err < 0)
 		log_error("gateway", "TLS: %s: the certificate in use stays", wrong);
 	return err;
+}
+
+int
+gateway_reload(struct gateway *g, const struct gateway_config *config)
+{
+	int err = 0, listen_err;
+
+	if (g->tls != NULL && config->tls.certificate != NULL)
+		err = reload_tls(g, &config->tls);
+	enter(g);
+	listen_err = gateway_listen_on(g, config->listen, config->listen_n, &config->tls);
+	g->more = true;
+	leave_noting(g);
+	return err < 0 ? err : listen_err;
 }
 
 uint64_t
@@ -487,24 +475,20 @@ gateway_agent_tunnel(const struct gateway_agent *a)
 struct metric_set
 gateway_metrics(struct gateway *g)
 {
-	struct gateway_http_counters c;
+	const struct gateway_http_counters c = gateway_listen_counters(g);
 	struct metric_set set = { metrics, &g->shown };
 	struct gateway_agent *a, *next;
-	size_t i;
 
 	g->shown = g->counters;
 	g->shown.certificate_expires = gateway_certificate_expires_s(g);
 	if (g->tls != NULL)
 		g->shown.gateway_certificates_refused = gateway_tls_refused(g->tls);
 	g->shown.gateway_agents = HASH_CNT(by_name, g->by_name);
-	for (i = 0; i < g->http_n; i++) {
-		c = gateway_http_counters(g->http[i]);
-		g->shown.gateway_connections += c.connections;
-		g->shown.gateway_connections_expired += c.expired;
-		g->shown.gateway_requests += c.requests;
-		g->shown.gateway_requests_refused += c.refused;
-		g->shown.gateway_requests_oversized += c.oversized;
-	}
+	g->shown.gateway_connections += c.connections;
+	g->shown.gateway_connections_expired += c.expired;
+	g->shown.gateway_requests += c.requests;
+	g->shown.gateway_requests_refused += c.refused;
+	g->shown.gateway_requests_oversized += c.oversized;
 	HASH_ITER(by_name, g->by_name, a, next) {
 		if (a->tunnel != NULL)
 			tunnel_tally_add(&g->shown.tally, tunnel_stats(a->tunnel));

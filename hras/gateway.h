@@ -86,14 +86,16 @@ int gateway_new(struct event_base *base, const struct gateway_config *config,
 /* Closes all connections; on_gone is not called. Takes over; NULL is fine. */
 void gateway_free(struct gateway *g);
 
-/* The address of listener i < listen_n, with the real port. */
+/* The address of listener i < listen_n, with the real port; before any gateway_reload. */
 struct addr gateway_addr(const struct gateway *g, size_t i);
 
 /*
- * Reads the files of TLS, which may be others, again: for connections that come after that. On error
- * (ERR_MALFORMED, logged) it goes on with what it had. Nothing, without a listener that is https.
+ * Of the configuration: listens on the addresses that it has now, and reads the files of TLS again.
+ * Addresses that are gone take no new connection; connections that are up live on, on whatever address
+ * and with whatever certificate they came. On error (as gateway_new, logged) what can be used is, and
+ * the certificate in use stays.
  */
-int gateway_reload_tls(struct gateway *g, const struct gateway_tls_files *files);
+int gateway_reload(struct gateway *g, const struct gateway_config *config);
 
 /* When the certificate (the first of its chain) ends, seconds since 1970; 0 = no https. */
 uint64_t gateway_certificate_expires_s(const struct gateway *g);

@@ -110,6 +110,7 @@ gateway_conn_new(struct gateway_conns *all, int fd, const struct sockaddr *peer)
 	addr_from_sockaddr(peer, &c->peer);
 	tcp_for_stream(fd);
 	all->opened++;
+	all->alive_n++;
 	c->state = GATEWAY_CONN_BUSY;
 	gateway_conn_becomes(c, GATEWAY_CONN_PENDING);
 	return c;
@@ -119,6 +120,7 @@ void
 gateway_conn_free(struct gateway_conn *c)
 {
 	leave(c);
+	c->all->alive_n--;
 	mem_free(c);
 }
 

@@ -39,6 +39,7 @@ struct gateway_conns {
 	void (*on_closed)(void *arg); /* some were shut down because of their age */
 	void *arg;
 	uint64_t opened, expired;
+	unsigned alive_n;
 };
 
 void gateway_conns_init(struct gateway_conns *all, struct event_base *base, uint64_t pending_us,

@@ -67,6 +67,7 @@ struct gateway_http {
 	bool inside;         /* libmicrohttpd */
 	bool called;         /* a handler */
 	bool closing;        /* the whole */
+	bool retired;        /* it listens no longer */
 	char complaint[256]; /* what libmicrohttpd said last */
 };
 
@@ -688,6 +689,36 @@ gateway_http_free(struct gateway_http *h)
 	event_del(&h->again);
 	gateway_conns_end(&h->conns);
 	mem_free(h);
+}
+
+bool
+gateway_http_has_tls(const struct gateway_http *h)
+{
+	return h->tls != NULL;
+}
+
+void
+gateway_http_retire(struct gateway_http *h)
+{
+	char text[ADDR_STR_MAX];
+
+	if (h->retired)
+		return;
+	h->retired = true;
+	close(MHD_quiesce_daemon(h->daemon));
+	log_info("gateway", "no longer listening on %s", addr_str(&h->addr, text));
+}
+
+bool
+gateway_http_is_retired(const struct gateway_http *h)
+{
+	return h->retired;
+}
+
+unsigned
+gateway_http_connections_n(const struct gateway_http *h)
+{
+	return h->conns.alive_n;
 }
 
 struct addr

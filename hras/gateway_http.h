@@ -79,6 +79,13 @@ int gateway_http_new(struct event_base *base, const struct gateway_http_config *
 void gateway_http_free(struct gateway_http *h);
 
 struct addr gateway_http_addr(const struct gateway_http *h); /* with the real port */
+bool gateway_http_has_tls(const struct gateway_http *h);
+
+/* Accepts no connection any more; those that it has go on. */
+void gateway_http_retire(struct gateway_http *h);
+bool gateway_http_is_retired(const struct gateway_http *h);
+unsigned gateway_http_connections_n(const struct gateway_http *h); /* that it has */
+
 struct gateway_http_counters gateway_http_counters(const struct gateway_http *h);
 
 /* on_read has bytes again after it gave 0. */

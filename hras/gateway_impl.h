@@ -16,6 +16,7 @@
 /*
  * The inside of the gateway, for its own files:
  *   gateway.c        the interface, the turn of the loop, the timers
+ *   gateway_listen.c its addresses
  *   gateway_agent.c  the table of agents, handshakes, sessions
  *   gateway_flow.c   the streams of the tunnels and the requests that carry them
  *   gateway_probe.c  visits, and the probes of visits and sessions
@@ -24,6 +25,7 @@
  * turn does it, when neither of the two is on the stack.
  */
 #define GATEWAY_SOURCES_N 64
+#define GATEWAY_HTTP_MAX (2 * GATEWAY_LISTEN_MAX)
 
 /* One HTTP request and the stream of the tunnel that it carries. */
 struct gateway_flow {
@@ -110,9 +112,11 @@ struct gateway {
 	struct tunnel_cfg cfg;
 	uint64_t grace_us;
 	struct handshake_server *handshakes;
-	struct gateway_tls *tls; /* NULL = no listener is https */
-	struct gateway_http *http[GATEWAY_LISTEN_MAX];
+	struct gateway_tls *tls;                     /* NULL = no listener is https */
+	struct gateway_http *http[GATEWAY_HTTP_MAX]; /* the retired ones, too */
 	size_t http_n;
+	struct gateway_http_counters http_ended;
+	uint32_t pending_s;
 	struct gateway_agent *by_name, *by_session;
 	struct gateway_visits visits;
 	struct gateway_agents dirty;
@@ -132,6 +136,20 @@ struct gateway {
 void gateway_mark(struct gateway_agent *a);
 void gateway_unmark(struct gateway_agent *a);
 void gateway_on_deadline(void *agent, uint64_t now_us);
+
+extern const struct gateway_http_handlers gateway_http_handlers;
+
+/* -- gateway_listen.c -- */
+
+/*
+ * Listens on these addresses from now on, with files for those that are https when none was before.
+ * Errors as gateway_new; those that can be listened on are. What is not among them accepts nothing
+ * any more, and is freed by gateway_listen_tidy when its last connection has ended.
+ */
+int gateway_listen_on(struct gateway *g, const struct gateway_listen *listen, size_t n,
+    const struct gateway_tls_files *files);
+void gateway_listen_tidy(struct gateway *g); /* not inside libmicrohttpd */
+struct gateway_http_counters gateway_listen_counters(const struct gateway *g);
 
 /* -- gateway_agent.c -- */
 

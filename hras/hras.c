@@ -371,15 +371,22 @@ same(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* Those of datagrams; the others may come and go. */
 static bool
-same_tunnel_listeners(const struct config_hras *a, const struct config_hras *b)
+has_datagram_listeners(const struct config_hras *a, const struct config_hras *b)
 {
-	bool same = a->tunnel.listen_n == b->tunnel.listen_n;
+	for (size_t i = 0; i < a->tunnel.listen_n; i++) {
+		const struct config_tunnel_listen *l = &a->tunnel.listen[i];
+		size_t j = 0;
 
-	for (size_t i = 0; same && i < a->tunnel.listen_n; i++)
-		same = a->tunnel.listen[i].carrier == b->tunnel.listen[i].carrier &&
-		    addr_equal(&a->tunnel.listen[i].addr, &b->tunnel.listen[i].addr);
-	return same;
+		while (j < b->tunnel.listen_n &&
+		    (b->tunnel.listen[j].carrier != l->carrier ||
+			!addr_equal(&b->tunnel.listen[j].addr, &l->addr)))
+			j++;
+		if (l->carrier == CONFIG_DATAGRAMS && j == b->tunnel.listen_n)
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -401,7 +408,8 @@ needs_restart(const struct config_hras *a, const struct config_hras *b)
 		const char *option;
 		bool same;
 	} options[] = {
-		{ "tunnel.listen", same_tunnel_listeners(a, b) },
+		{ "an address with udp: in tunnel.listen",
+		    has_datagram_listeners(a, b) && has_datagram_listeners(b, a) },
 		{ "tunnel.grace", a->tunnel.grace_s == b->tunnel.grace_s },
 		{ "sip.listen", same_listeners(&a->sip, &b->sip) },
 		{ "sip.advertise", addr_equal(&a->advertise.sip, &b->advertise.sip) },
@@ -432,7 +440,7 @@ hras_reload(void *state, void *conf)
 {
 	struct hras *h = state;
 	struct config_hras *old = h->conf;
-	struct gateway_tls_files files;
+	struct gateway_config gateway = { 0 };
 	const char *option;
 	struct sip_user *users;
 	struct sip_server_cfg cfg;
@@ -451,8 +459,9 @@ hras_reload(void *state, void *conf)
 	location_key(h->location, cfg.key);
 	sip_server_reload(h->server, &cfg);
 	mem_free(users);
-	files = tls_files(h->conf);
-	gateway_reload_tls(h->gateway, &files);
+	gateway.tls = tls_files(h->conf);
+	fill_listen(h->conf, &gateway);
+	gateway_reload(h->gateway, &gateway);
 	gateway_recheck(h->gateway);
 	faces_reload(h);
 	config_free_hras(old);

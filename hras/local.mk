@@ -13,6 +13,7 @@ libgateway_a_SOURCES = \
 	hras/gateway_conn.c hras/gateway_conn.h \
 	hras/gateway_flow.c \
 	hras/gateway_http.c hras/gateway_http.h \
+	hras/gateway_listen.c \
 	hras/gateway_probe.c \
 	hras/gateway_tls.c hras/gateway_tls.h
 

@@ -3,6 +3,7 @@
 #include "hras/gateway_tls.h"
 #include "tests/support/http_pair_assert.h"
 
+#include <errno.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <unistd.h>
@@ -187,7 +188,6 @@ a_new_certificate_is_for_new_connections_and_the_old_ones_live(void **state)
 {
 	struct fixture *f = *state;
 	struct http_pair *p = &f->pair;
-	struct gateway_tls_files files = { .client_ca = NULL };
 	struct tls_ca_pair renewed, again;
 	struct browser before, after;
 	uint64_t failures;
@@ -200,17 +200,17 @@ a_new_certificate_is_for_new_connections_and_the_old_ones_live(void **state)
 	assert_shown(&before, "VoFW test server");
 	tls_ca_sign(&f->ca, "renewed", NULL, 40 * DAY_S, &renewed);
 	tls_ca_sign(&f->ca, "again", NULL, 50 * DAY_S, &again);
-	files.certificate = renewed.certificate;
-	files.key = renewed.key;
-	assert_int_equal(gateway_reload_tls(p->gateway, &files), 0);
+	p->gateway_config.tls.certificate = renewed.certificate;
+	p->gateway_config.tls.key = renewed.key;
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
 	browser_open(&after, p);
 	assert_shown(&after, "renewed");
 	assert_alive(&before, p);
 	browser_close(&before);
 	http_pair_sleep(p, 50); /* the first one is forgotten now */
-	files.certificate = again.certificate;
-	files.key = again.key;
-	assert_int_equal(gateway_reload_tls(p->gateway, &files), 0);
+	p->gateway_config.tls.certificate = again.certificate;
+	p->gateway_config.tls.key = again.key;
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
 	assert_alive(&after, p);
 	browser_close(&after);
 	assert_true(gateway_certificate_expires_s(p->gateway) > clock_wall_s() + 49 * DAY_S);
@@ -254,7 +254,7 @@ a_session_is_taken_up_again_until_the_certificate_is_another(void **state)
 	assert_false(takes_up_again(p, &ticket));
 	assert_true(takes_up_again(p, &ticket));
 	assert_true(takes_up_again(p, &ticket));
-	assert_int_equal(gateway_reload_tls(p->gateway, &p->gateway_config.tls), 0);
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
 	assert_false(takes_up_again(p, &ticket));
 	assert_true(takes_up_again(p, &ticket));
 	SSL_SESSION_free(ticket);
@@ -265,17 +265,100 @@ a_new_certificate_that_is_broken_leaves_the_old_one(void **state)
 {
 	struct fixture *f = *state;
 	struct http_pair *p = &f->pair;
-	const struct gateway_tls_files files = { f->ca.server.certificate, f->other.server.key,
-		NULL };
 	unsigned logged = logged_n("the certificate in use stays");
 	struct browser b;
 
 	http_pair_start_gateway(p);
-	assert_true(gateway_reload_tls(p->gateway, &files) < 0);
+	p->gateway_config.tls.key = f->other.server.key;
+	assert_true(gateway_reload(p->gateway, &p->gateway_config) < 0);
 	assert_int_equal(logged_n("the certificate in use stays"), logged + 1);
 	browser_open(&b, p);
 	assert_shown(&b, "VoFW test server");
 	browser_close(&b);
+}
+
+/* -- Addresses that come and go -- */
+
+static int
+connect_errno(const struct addr *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), err;
+
+	err = connect(fd, &to->u.sa, addr_len(to)) == 0 ? 0 : errno;
+	close(fd);
+	return err;
+}
+
+static void
+an_address_that_goes_takes_nobody_new_and_keeps_whom_it_has(void **state)
+{
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	struct gateway_config *c = &p->gateway_config;
+	struct addr first, second;
+	uint64_t requests;
+
+	close(bound_socket(&second)); /* a free port */
+	c->listen[0].tls = false;
+	http_pair_start_gateway(p);
+	first = c->listen[0].addr;
+	http_pair_start_uplink(p);
+	assert_up(p);
+	c->listen[0] = (struct gateway_listen){ second, true };
+	assert_int_equal(gateway_reload(p->gateway, c), 0);
+	assert_int_equal(connect_errno(&first), ECONNREFUSED);
+	assert_int_equal(connect_errno(&second), 0);
+	http_pair_send(p, 100);
+	http_pair_sleep(p, 1200); /* what lives is not tidied away */
+	http_pair_send(p, 100);
+	assert_all_come(p, SOON_MS);
+	assert_int_equal(p->agent_sessions_n, 1);
+	requests = http_pair_metric(gateway_metrics(p->gateway), "gateway_requests");
+	http_pair_stop_uplink(p);
+	http_pair_sleep(p, 1200); /* its listener is freed, and what it counted is not lost */
+	assert_true(http_pair_metric(gateway_metrics(p->gateway), "gateway_requests") >= requests);
+	http_pair_forget(p);
+	http_pair_start_uplink(p); /* to the second, by https */
+	assert_up(p);
+	http_pair_send(p, 100);
+	assert_all_come(p, SOON_MS);
+}
+
+static void
+an_address_may_change_from_http_to_https_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	struct gateway_config *c = &p->gateway_config;
+
+	c->listen[0].tls = false;
+	http_pair_start_gateway(p);
+	for (int i = 0; i < 20; i++) { /* more often than there is room for, were none freed */
+		c->listen[0].tls = i % 2 == 0;
+		assert_int_equal(gateway_reload(p->gateway, c), 0);
+		http_pair_sleep(p, i % 10 == 9 ? 1100 : 10);
+	}
+	http_pair_start_uplink(p);
+	assert_up(p);
+}
+
+static void
+an_address_that_cannot_be_listened_on_leaves_the_others(void **state)
+{
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	struct gateway_config *c = &p->gateway_config;
+	int fd;
+
+	http_pair_start_gateway(p);
+	fd = bound_socket(&c->listen[1].addr);
+	c->listen_n = 2;
+	assert_true(gateway_reload(p->gateway, c) < 0);
+	http_pair_start_uplink(p);
+	assert_up(p);
+	close(fd);
+	assert_int_equal(gateway_reload(p->gateway, c), 0);
+	assert_int_equal(connect_errno(&c->listen[1].addr), 0);
 }
 
 /* -- Certificates of agents -- */
@@ -391,6 +474,9 @@ main(int argc, char **argv)
 		TEST(a_new_certificate_is_for_new_connections_and_the_old_ones_live),
 		TEST(a_session_is_taken_up_again_until_the_certificate_is_another),
 		TEST(a_new_certificate_that_is_broken_leaves_the_old_one),
+		TEST(an_address_that_goes_takes_nobody_new_and_keeps_whom_it_has),
+		TEST(an_address_may_change_from_http_to_https_and_back),
+		TEST(an_address_that_cannot_be_listened_on_leaves_the_others),
 		TEST(an_agent_comes_in_by_the_common_name_or_a_dns_name_of_its_certificate),
 		TEST(who_has_no_good_certificate_is_refused_in_the_handshake_and_both_ends_say_why),
 		TEST(a_certificate_of_another_agent_opens_no_session),
