@@ -125,7 +125,7 @@ doctor_route_visit(struct doctor_visit *v)
 	size_t n;
 
 	if (handshake_init(&v->handshake, c->tunnel.agent, c->tunnel.secret, crypto_random_u64(),
-		true) < 0) {
+		c->tunnel.seal) < 0) {
 		stop_at(v, DOCTOR_STOP_SECRET, "tunnel.agent or tunnel.secret is too long");
 		return;
 	}

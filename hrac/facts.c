@@ -36,6 +36,7 @@ tunnel(struct hrac *h)
 	return shape_tunnel(&(struct shape_tunnel){ .agent = agent,
 	    .state = tunnel_state_str(f.state),
 	    .transport = f.transport,
+	    .cipher = f.cipher,
 	    .peer = f.peer,
 	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
 	    .rtt_us = f.srtt_us,

@@ -403,6 +403,7 @@ start_uplink(struct hrac *h)
 		.client_certificate = c->tunnel.client_certificate,
 		.client_key = c->tunnel.client_key,
 		.connections_max = c->tunnel.connections_max,
+		.unsealed = !c->tunnel.seal,
 		.rotate_bytes = c->tunnel.rotate_bytes,
 		.rotate_age_s = c->tunnel.rotate_age_s,
 		.media_max_age_ms = c->media.max_age_ms };
@@ -513,7 +514,7 @@ same_tunnel(const struct config_hrac *a, const struct config_hrac *b)
 	    same(a->tunnel.client_certificate, b->tunnel.client_certificate) &&
 	    same(a->tunnel.client_key, b->tunnel.client_key) &&
 	    a->tunnel.connections_max == b->tunnel.connections_max &&
-	    a->tunnel.rotate_bytes == b->tunnel.rotate_bytes &&
+	    a->tunnel.seal == b->tunnel.seal && a->tunnel.rotate_bytes == b->tunnel.rotate_bytes &&
 	    a->tunnel.rotate_age_s == b->tunnel.rotate_age_s &&
 	    a->media.max_age_ms == b->media.max_age_ms;
 }

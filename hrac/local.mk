@@ -37,6 +37,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_poll.c hrac/uplink_poll.h \
 	hrac/uplink_proxy.c hrac/uplink_proxy.h \
 	hrac/uplink_probe.c hrac/uplink_probe.h \
+	hrac/uplink_rekey.c \
 	hrac/uplink_request.c hrac/uplink_request.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
 	hrac/uplink_session.c \

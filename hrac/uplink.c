@@ -82,6 +82,7 @@ run_turn(struct uplink *u)
 		uplink_link_close_aborted(u);
 		uplink_way_run(u, clock_us());
 		uplink_climb_run(u, clock_us());
+		uplink_rekey_run(u);
 		uplink_link_open_wanted(u);
 		if (u->tunnel != NULL)
 			tunnel_flush(u->tunnel, clock_us());
@@ -212,6 +213,10 @@ configure(struct uplink *u, const struct uplink_config *config)
 	if (config->connections_max != 0)
 		u->cfg.connections_max = config->connections_max;
 	u->cfg.rotate_bytes = config->rotate_bytes;
+	if (config->rekey_bytes != 0)
+		u->cfg.rekey_bytes = config->rekey_bytes;
+	if (config->rekey_age_s != 0)
+		u->cfg.rekey_age_us = config->rekey_age_s * CLOCK_S;
 	u->cfg.rotate_age_us = config->rotate_age_s * CLOCK_S;
 	if (config->media_max_age_ms != 0)
 		u->cfg.media_max_age_us = config->media_max_age_ms * CLOCK_MS;
@@ -238,7 +243,8 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return ERR_IO;
 	u = mem_zalloc(sizeof(*u));
-	err = handshake_init(&u->handshake, config->agent, config->secret, random[0], true);
+	err = handshake_init(&u->handshake, config->agent, config->secret, random[0],
+	    !config->unsealed);
 	if (err < 0) {
 		log_error("uplink", "tunnel.agent or tunnel.secret: %s", err_str(err));
 		mem_free(u);
@@ -408,6 +414,7 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->bytes_sent = tunnel_stats(u->tunnel)->bytes_sent;
 	out->bytes_received = tunnel_stats(u->tunnel)->bytes_received;
 	out->session = tunnel_grant(u->tunnel)->session;
+	out->cipher = cipher_str(tunnel_grant(u->tunnel)->cipher);
 	out->stats = tunnel_stats(u->tunnel);
 	tunnel_line(u->tunnel, clock_us(), &out->line);
 }

@@ -42,7 +42,10 @@ struct uplink_config { /* all strings are copied */
 	const char *ca;             /* PEM file that alone is trusted; NULL = the system's store */
 	const char *client_certificate, *client_key; /* PEM files, shown to HRAS; NULL = none */
 	unsigned
-	    connections_max; /* streams a direction while busy; 1..250; 0 = the tunnel's default */
+	    connections_max;  /* streams a direction while busy; 1..250; 0 = the tunnel's default */
+	bool unsealed;        /* offers no cipher */
+	uint64_t rekey_bytes; /* 0 = the tunnel's default */
+	uint32_t rekey_age_s; /* 0 = the tunnel's default */
 	uint64_t rotate_bytes;     /* 0 = never */
 	uint32_t rotate_age_s;     /* 0 = never */
 	uint32_t media_max_age_ms; /* 0 = the tunnel's default */
@@ -116,6 +119,7 @@ struct uplink_facts {
 	unsigned up_n, down_n;               /* live streams of each direction */
 	uint64_t srtt_us;                    /* 0 = not measured yet */
 	uint64_t session;                    /* 0 = none */
+	const char *cipher;                  /* by which it is sealed; NULL = there is none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
 	struct tunnel_line line;             /* all 0 without a session */

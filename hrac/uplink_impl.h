@@ -20,6 +20,7 @@
  *   uplink_session.c  adopting and renewing sessions; what people are told
  *   uplink_link.c     the streams of the tunnel and the requests that carry them
  *   uplink_burst.c    the bounded ones among them
+ *   uplink_rekey.c    another key for the session that there is
  *   uplink_way.c      which route the streams take, and leaving it for another in mid-session
  *
  * Handlers of libcurl and of the tunnel only note what is to be done; the turn does it
@@ -122,11 +123,13 @@ struct uplink {
 	struct tunnel
 	    *tunnel; /* the last session's, also while a new one is being opened; or NULL */
 	struct uplink_links links;
-	unsigned wanted[2]; /* by enum tunnel_dir: streams to open */
-	bool bounded[2];    /* by enum tunnel_dir: what its streams are to be */
-	bool loaded;        /* some link is */
-	bool aborted;       /* some link is */
-	bool renew;         /* the session is of no use any more */
+	unsigned wanted[2];         /* by enum tunnel_dir: streams to open */
+	bool bounded[2];            /* by enum tunnel_dir: what its streams are to be */
+	bool loaded;                /* some link is */
+	bool aborted;               /* some link is */
+	bool renew;                 /* the session is of no use any more */
+	bool rekey_due;             /* the session is to get another key ... */
+	struct uplink_rekey *rekey; /* ... and this is how far it is; NULL = none is agreed upon */
 	bool busy;
 	uint32_t bandwidth_max_kbit;
 	bool more;      /* something of the above is to be done */
@@ -193,6 +196,11 @@ void uplink_link_drop_all(struct uplink *u); /* the tunnel is not told */
 long uplink_link_read(void *arg, void *user, uint8_t *out, size_t cap);
 bool uplink_link_write(void *arg, void *user, const uint8_t *in, size_t n);
 void uplink_link_done(struct uplink_link *l, const struct uplink_http_result *r);
+
+/* -- uplink_rekey.c -- */
+
+void uplink_rekey_run(struct uplink *u);    /* begins what is due */
+void uplink_rekey_cancel(struct uplink *u); /* the session is another one, or there is none */
 
 /* -- uplink_burst.c -- */
 

@@ -81,6 +81,15 @@ on_state(void *arg, enum tunnel_state state)
 }
 
 static void
+on_rekey(void *arg)
+{
+	struct uplink *u = arg;
+
+	u->rekey_due = true;
+	u->more = true;
+}
+
+static void
 on_broken(void *arg)
 {
 	struct uplink *u = arg;
@@ -98,6 +107,7 @@ const struct tunnel_handlers uplink_tunnel_handlers = {
 	.on_wanted = on_wanted,
 	.on_state = on_state,
 	.on_broken = on_broken,
+	.on_rekey = on_rekey,
 };
 
 /* -- Streams -- */

@@ -69,6 +69,7 @@ uplink_session_drop(struct uplink *u)
 	if (u->tunnel == NULL)
 		return;
 	uplink_link_drop_all(u);
+	uplink_rekey_cancel(u);
 	tunnel_tally_add(&u->counters.tally, tunnel_stats(u->tunnel));
 	tunnel_free(u->tunnel);
 	u->tunnel = NULL;

@@ -35,6 +35,7 @@ tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
 	return shape_tunnel(&(struct shape_tunnel){ .agent = f->agent,
 	    .state = tunnel_state_str(f->state),
 	    .transport = f->transport,
+	    .cipher = f->cipher,
 	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
 	    .connections = f->up_n < f->down_n ? f->up_n : f->down_n,
 	    .rtt_us = f->srtt_us,

@@ -269,7 +269,7 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 		log_error("gateway", "no descriptor for a timer: %s", strerror(errno));
 		err = ERR_IO;
 	}
-	g->handshakes = handshake_server_new(on_secret, g, true);
+	g->handshakes = handshake_server_new(on_secret, g, !config->unsealed);
 	evtimer_assign(&g->turn, base, on_turn, g);
 	event_assign(&g->watch, base, -1, EV_PERSIST, on_watch, g);
 	event_add(&g->watch, &second);
@@ -462,6 +462,7 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->bytes_sent = tunnel_stats(a->tunnel)->bytes_sent;
 	out->bytes_received = tunnel_stats(a->tunnel)->bytes_received;
 	out->session = a->session;
+	out->cipher = cipher_str(tunnel_grant(a->tunnel)->cipher);
 	out->stats = tunnel_stats(a->tunnel);
 	tunnel_line(a->tunnel, clock_us(), &out->line);
 }

@@ -48,6 +48,7 @@ struct gateway_config { /* all is copied */
 	uint32_t grace_s;             /* an agent away this long is gone; 0 = 30 */
 	unsigned connections_max;     /* streams a direction that an agent is asked for; 0 = 192 */
 	uint32_t media_max_age_ms;    /* 0 = the tunnel's default */
+	bool unsealed;                /* agents that offer no cipher are taken, too */
 	uint64_t rotate_bytes;        /* of the streams down; 0 = never */
 	uint32_t rotate_age_s;        /* 0 = never */
 	uint32_t pending_s;           /* 0 = GATEWAY_PENDING_S */
@@ -138,6 +139,7 @@ struct gateway_facts {
 	unsigned up_n, down_n;      /* live streams of each direction */
 	uint64_t srtt_us;           /* 0 = not measured yet */
 	uint64_t session;
+	const char *cipher;                  /* by which it is sealed; NULL = there is none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
 	struct tunnel_line line;             /* all 0 without a session */

@@ -198,8 +198,9 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	a->tunnel = tunnel_new(&g->cfg, &gateway_tunnel_handlers, a, grant, clock_us());
 	gateway_set_bandwidth_max(a, a->bandwidth_max_kbit);
 	add_session(g, a);
-	log_info("gateway", "agent \"%s\" from %s: session %016llx%s", a->name, who(r, true, text),
-	    (unsigned long long)grant->session, fresh ? "" : ", instead of one that was lost");
+	log_info("gateway", "agent \"%s\" from %s: session %016llx, %s%s", a->name,
+	    who(r, true, text), (unsigned long long)grant->session, cipher_str(grant->cipher),
+	    fresh ? "" : ", instead of one that was lost");
 	if (a->busy)
 		tunnel_set_busy(a->tunnel, true, clock_us());
 	if (g->handlers.on_session != NULL)
@@ -289,7 +290,11 @@ rekey(struct gateway *g, const struct tunnel_grant *grant)
 
 	if (a == NULL || strcmp(a->name, grant->agent) != 0 || a->instance != grant->instance)
 		return 404;
-	return 503;
+	if (tunnel_rekey(a->tunnel, grant, clock_us()) < 0)
+		return 503;
+	log_debug("gateway", "agent \"%s\": session %016llx gets a new key", a->name,
+	    (unsigned long long)grant->session);
+	return 200;
 }
 
 /* Its secret is right, and the certificate that it showed is not its own. */

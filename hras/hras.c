@@ -298,6 +298,7 @@ start_gateway(struct hras *h)
 	const struct config_hras *c = h->conf;
 	struct gateway_config cfg = { .tls = tls_files(c),
 		.grace_s = c->tunnel.grace_s,
+		.unsealed = !c->tunnel.seal,
 		.media_max_age_ms = c->media.max_age_ms };
 
 	fill_listen(c, &cfg);
@@ -411,6 +412,7 @@ needs_restart(const struct config_hras *a, const struct config_hras *b)
 		{ "an address with udp: in tunnel.listen",
 		    has_datagram_listeners(a, b) && has_datagram_listeners(b, a) },
 		{ "tunnel.grace", a->tunnel.grace_s == b->tunnel.grace_s },
+		{ "tunnel.seal", a->tunnel.seal == b->tunnel.seal },
 		{ "sip.listen", same_listeners(&a->sip, &b->sip) },
 		{ "sip.advertise", addr_equal(&a->advertise.sip, &b->advertise.sip) },
 		{ "media.address", addr_equal(&a->media.address, &b->media.address) },

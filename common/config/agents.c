@@ -19,6 +19,7 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const transport_choices[] = { "auto", "udp", "stream", "proxy", "poll", NULL };
+static const char *const yes_choices[] = { "false", "true", NULL };
 static const char *const auth_choices[] = { "none", "outside", "all", NULL };
 static const char *const digest_choices[] = { "both", "md5", "sha256", NULL };
 static const char *const internal_calls_choices[] = { "relay", "direct", NULL };
@@ -98,6 +99,9 @@ static const struct option hrac_tunnel[] = {
 	{ .name = "client_key", .type = &type_file, .with = "client_certificate",
 	  .offset = offsetof(struct config_hrac, tunnel.client_key),
 	  .expected = "a readable PEM file with the private key" },
+	{ .name = "seal", .type = &type_bool, .def = "true",
+	  .offset = offsetof(struct config_hrac, tunnel.seal),
+	  .choices = yes_choices, .expected = "true or false" },
 	{ .name = "connections_max", .type = &type_u32, .min = 1, .max = 250, .def = "192",
 	  .offset = offsetof(struct config_hrac, tunnel.connections_max),
 	  .expected = "a number from 1 to 250" },
@@ -186,6 +190,9 @@ static const struct option hras_tunnel[] = {
 	{ .name = "client_ca", .type = &type_file,
 	  .offset = offsetof(struct config_hras, tunnel.client_ca),
 	  .expected = "a readable PEM file with the certificate that signs those of agents" },
+	{ .name = "seal", .type = &type_bool, .def = "true",
+	  .offset = offsetof(struct config_hras, tunnel.seal),
+	  .choices = yes_choices, .expected = "true or false" },
 	{ .name = "grace", .type = &type_duration, .min = 5, .max = 3600, .def = "30s",
 	  .offset = offsetof(struct config_hras, tunnel.grace_s), .unit_ms = 1000,
 	  .expected = "5s to 1h" },

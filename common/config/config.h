@@ -80,9 +80,10 @@ struct config_hrac {
 		char *ca;                    /* PEM file, NULL = the system's store */
 		char *client_certificate;    /* PEM chain, NULL = none; shown to an https HRAS */
 		char *client_key;            /* PEM; with client_certificate */
-		unsigned connections_max;    /* pairs while calls are up; 192, 1..250 */
-		uint64_t rotate_bytes;       /* a GET or POST lives for so many; 64 MiB, 0 = ever */
-		uint32_t rotate_age_s;       /* ... and for so long; 600, 0 = ever */
+		bool seal;                /* the tunnel is encrypted, whatever carries it; true */
+		unsigned connections_max; /* pairs while calls are up; 192, 1..250 */
+		uint64_t rotate_bytes;    /* a GET or POST lives for so many; 64 MiB, 0 = ever */
+		uint32_t rotate_age_s;    /* ... and for so long; 600, 0 = ever */
 		uint32_t bandwidth_max_kbit; /* of IP traffic each way; 0 = no cap */
 	} tunnel;
 	struct config_sip sip;
@@ -117,6 +118,7 @@ struct config_hras {
 		char *certificate; /* PEM chain; with key: listeners speak https, if not told */
 		char *key;
 		char *client_ca;  /* PEM; NULL: agents need no certificate. With it all is https */
+		bool seal;        /* agents that would not seal their tunnel are refused; true */
 		uint32_t grace_s; /* an agent away so long is gone, its calls end; 30, 5..3600 */
 		uint32_t bandwidth_max_kbit; /* of each agent's tunnel, each way; 0 = no cap */
 	} tunnel;

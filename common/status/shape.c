@@ -76,6 +76,7 @@ shape_tunnel(const struct shape_tunnel *t)
 
 	json_object_set_new(j, "srtt_ms", srtt);
 	json_object_set_new(j, "min_rtt_ms", rounded((double)least_rtt_us(t) / 1000, 0.01));
+	json_object_set_new(j, "cipher", t->cipher == NULL ? json_null() : json_string(t->cipher));
 	json_object_set_new(j, "guarded", json_boolean(t->guarded));
 	json_object_set_new(j, "up", shape_way(&t->up));
 	json_object_set_new(j, "down", shape_way(&t->down));

@@ -32,6 +32,7 @@ struct shape_tunnel {
 	const char *agent;
 	const char *state;     /* "up", "connecting", "down" */
 	const char *transport; /* "http", "https via proxy" ... */
+	const char *cipher;    /* by which it is sealed, "none"; NULL = there is no session */
 	const char *peer;      /* the other end's address as seen here, NULL = none */
 	unsigned connections;  /* live pairs of GET and POST, as tunnel.connections counts them */
 	uint64_t rtt_us;       /* smoothed; 0 = not measured */

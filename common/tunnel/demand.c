@@ -409,8 +409,11 @@ let_go(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 	struct wire_write w = wire_writer(payload, sizeof(payload));
 	int err;
 
-	/* What TCP still has for it would come far too late. */
-	if (duty_dead(t, s, now_us)) {
+	/*
+	 * What TCP still has for it would come far too late. One to be read that is only old may just be
+	 * resting: then it has nothing to say for longer than this.
+	 */
+	if (duty_dead(t, s, now_us) && (s->writes || !s->aged)) {
 		stream_abort(t, s, TUNNEL_WHY_DEAD);
 		return 0;
 	}

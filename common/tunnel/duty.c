@@ -208,8 +208,10 @@ stream_duty(struct tunnel *t, struct tunnel_stream *s, uint64_t now_us)
 		stream_abort(t, s, TUNNEL_WHY_DEAD);
 	if (s->bounded || s->phase == STREAM_ABORTED)
 		return;
-	if (replace_us(t, s) <= now_us)
+	if (replace_us(t, s) <= now_us) {
 		s->due = true;
+		s->aged = s->rotate_us <= now_us;
+	}
 	if (beat_us(t, s) <= now_us)
 		output_ping(t, s, now_us);
 }

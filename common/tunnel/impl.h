@@ -117,7 +117,8 @@ struct tunnel_stream {
 	enum tunnel_dir dir;
 	enum stream_phase phase;
 	bool writes; /* this end writes it: `w` counts, else `r` */
-	bool due;    /* the client wants another in its place */
+	bool due;    /* the client wants another in its place ... */
+	bool aged;   /* ... since it is old enough, and not since it is doubted */
 	bool bounded;
 	uint32_t serial;
 	void *user;

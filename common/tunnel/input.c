@@ -550,7 +550,7 @@ tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, size_
 	s->bytes += n;
 	t->stats.bytes_received += n;
 	if (s->bytes >= s->rotate_bytes && !s->due)
-		s->due = t->changed = true;
+		s->due = s->aged = t->changed = true;
 	err = input(t, s, in, n, now_us);
 	/* Whoever garbles one stream gets no further say on it. */
 	if (err < 0)

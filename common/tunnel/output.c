@@ -453,7 +453,7 @@ tunnel_output(struct tunnel *t, struct tunnel_stream *s, uint8_t *out, size_t ca
 	s->bytes += used;
 	t->stats.bytes_sent += used;
 	if (s->bytes >= s->rotate_bytes && !s->due)
-		s->due = t->changed = true;
+		s->due = s->aged = t->changed = true;
 	w->paused = used == 0 && s->phase != STREAM_ENDED;
 	return used == 0 && s->phase == STREAM_ENDED ? TUNNEL_OUTPUT_END : (long)used;
 }

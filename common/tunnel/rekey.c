@@ -59,6 +59,16 @@ use(struct tunnel *t, struct tunnel_grant *next, uint64_t now_us)
 	t->changed = true;
 }
 
+/* Those that end with their first burst are over soon enough. */
+static void
+outdate(struct tunnel_stream *s)
+{
+	if (s->bounded)
+		return;
+	s->aged |= !s->due;
+	s->due = true;
+}
+
 int
 tunnel_rekey(struct tunnel *t, const struct tunnel_grant *grant, uint64_t now_us)
 {
@@ -75,7 +85,7 @@ tunnel_rekey(struct tunnel *t, const struct tunnel_grant *grant, uint64_t now_us
 	use(t, &next, now_us);
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
-			t->streams[dir][i]->due |= !t->streams[dir][i]->bounded;
+			outdate(t->streams[dir][i]);
 	return 0;
 }
 

@@ -40,6 +40,10 @@ tests_unit_test_uplink_probe_LDADD = $(http_pair_libs)
 unit_tests += tests/unit/test_uplink_proxy
 tests_unit_test_uplink_proxy_LDADD = $(http_pair_libs)
 
+unit_tests += tests/unit/test_uplink_rekey
+tests_unit_test_uplink_rekey_SOURCES = tests/unit/test_uplink_rekey.c $(http_pair_sources)
+tests_unit_test_uplink_rekey_LDADD = $(http_pair_libs)
+
 unit_tests += tests/unit/test_uplink_squid
 tests_unit_test_uplink_squid_SOURCES = tests/unit/test_uplink_squid.c $(http_pair_sources)
 tests_unit_test_uplink_squid_LDADD = $(http_pair_libs)

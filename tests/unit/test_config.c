@@ -157,6 +157,7 @@ least_hrac_loads_with_the_defaults_of_the_rest(void **state)
 	assert_null(c->tunnel.proxy_user);
 	assert_null(c->tunnel.proxy_password);
 	assert_null(c->tunnel.ca);
+	assert_true(c->tunnel.seal);
 	assert_int_equal(c->tunnel.connections_max, 192);
 	assert_int_equal(c->tunnel.rotate_bytes, 64 << 20);
 	assert_int_equal(c->tunnel.rotate_age_s, 600);
@@ -189,6 +190,7 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 	assert_null(c->tunnel.certificate);
 	assert_null(c->tunnel.key);
 	assert_int_equal(c->tunnel.grace_s, 30);
+	assert_true(c->tunnel.seal);
 	assert_int_equal(c->tunnel.bandwidth_max_kbit, 0);
 	assert_int_equal(c->agents_n, 1);
 	assert_string_equal(c->agents[0].name, "office");
@@ -221,7 +223,7 @@ every_hrac_option_is_read(void **state)
 		      "tunnel { url = { https://hras.example.com:8443/voice/, http://b/ }\n"
 		      "transport = poll agent = 'a.b-c_9'\n"
 		      "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
-		      "proxy_user = u proxy_password = \"\" ca = /dev/null connections_max = 250\n"
+		      "proxy_user = u proxy_password = \"\" ca = /dev/null seal = false connections_max = 250\n"
 		      "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
 		      "sip { listen = UDP:[2001:db8::2] }\n"
 		      "media { address = 2001:db8::2 ports = 6000-6001 max_age = 2s }\n");
@@ -239,6 +241,7 @@ every_hrac_option_is_read(void **state)
 	assert_string_equal(c->tunnel.proxy_user, "u");
 	assert_string_equal(c->tunnel.proxy_password, "");
 	assert_string_equal(c->tunnel.ca, "/dev/null");
+	assert_false(c->tunnel.seal);
 	assert_int_equal(c->tunnel.connections_max, 250);
 	assert_true(c->tunnel.rotate_bytes == 3ULL << 30);
 	assert_int_equal(c->tunnel.rotate_age_s, 7200);
@@ -278,7 +281,7 @@ every_hras_option_is_read(void **state)
 	struct config_hras *c =
 	    good_hras("domains = { A.example, b.example } log_level = error\n"
 		      "tunnel { listen = { 0.0.0.0:443, [::]:443 } certificate = /dev/null\n"
-		      "key = /dev/null grace = 1m bandwidth_max = 2m }\n"
+		      "key = /dev/null seal = false grace = 1m bandwidth_max = 2m }\n"
 		      "agent berlin { secret = s1 bandwidth_max = 512 } agent aachen\n"
 		      "{ secret = s2 bandwidth_max = 3000k }\n"
 		      "sip { listen = tcp:10.0.0.5:5061 advertise = 203.0.113.10 }\n"
@@ -300,6 +303,7 @@ every_hras_option_is_read(void **state)
 	assert_string_equal(c->tunnel.certificate, "/dev/null");
 	assert_string_equal(c->tunnel.key, "/dev/null");
 	assert_int_equal(c->tunnel.grace_s, 60);
+	assert_false(c->tunnel.seal);
 	assert_string_equal(addr_str(&c->advertise.sip, str), "203.0.113.10:0");
 	assert_string_equal(addr_str(&c->advertise.media, str), "203.0.113.11:0");
 	assert_string_equal(c->agents[0].name, "aachen");
@@ -815,8 +819,9 @@ shipped_hrac_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 13);
+	assert_int_equal(uncomment_options(text), 14);
 	b = good_hrac(text);
+	assert_int_equal(a->tunnel.seal, b->tunnel.seal);
 	assert_int_equal(a->tunnel.connections_max, b->tunnel.connections_max);
 	assert_true(a->tunnel.rotate_bytes == b->tunnel.rotate_bytes);
 	assert_int_equal(a->tunnel.rotate_age_s, b->tunnel.rotate_age_s);
@@ -838,8 +843,9 @@ shipped_hras_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 19);
+	assert_int_equal(uncomment_options(text), 20);
 	b = good_hras(text);
+	assert_int_equal(a->tunnel.seal, b->tunnel.seal);
 	assert_int_equal(a->tunnel.grace_s, b->tunnel.grace_s);
 	assert_int_equal(a->tunnel.bandwidth_max_kbit, b->tunnel.bandwidth_max_kbit);
 	assert_int_equal(a->agents[0].bandwidth_max_kbit, b->agents[0].bandwidth_max_kbit);

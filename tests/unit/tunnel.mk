@@ -15,7 +15,7 @@ unit_tests += tests/unit/test_control tests/unit/test_guard tests/unit/test_hand
 	tests/unit/test_parity tests/unit/test_probe tests/unit/test_protocol tests/unit/test_recover \
 	tests/unit/test_reliable tests/unit/test_sched tests/unit/test_tunnel \
 	tests/unit/test_tunnel_alone tests/unit/test_tunnel_frame tests/unit/test_tunnel_harm
-unit_tests += tests/unit/test_cipher tests/unit/test_crypto
+unit_tests += tests/unit/test_cipher tests/unit/test_crypto tests/unit/test_rekey
 unit_tests += tests/unit/test_tunnel_edge
 tests_unit_test_tunnel_edge_SOURCES = tests/unit/test_tunnel_edge.c $(alone)
 tests_unit_test_tunnel_alone_SOURCES = tests/unit/test_tunnel_alone.c $(alone)
