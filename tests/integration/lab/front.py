@@ -57,7 +57,8 @@ def nginx(lab, authority, changes=None):
 class Interceptor:
     """mitmproxy on `host`: an HTTP proxy that opens TLS and closes it again with its own
     certificates; `ca` is the authority that companies have their machines trust. `trusts` is the
-    one that it trusts itself. Without `streaming` it holds each body back until it is whole."""
+    one that it trusts itself. Without `streaming` it holds each body back until it is whole, and keeps
+    all that it saw in `flows`."""
 
     port = 3128
 
@@ -69,8 +70,8 @@ class Interceptor:
                    "--listen-port", str(self.port), "--set", f"confdir={directory}",
                    "--set", f"ssl_verify_upstream_trusted_ca={trusts.ca}", "--set", "http2=false",
                    "--set", "flow_detail=0"]
-        if streaming:
-            command += ["--set", "stream_large_bodies=1"]
+        self.flows = lab.path("mitmproxy/flows")
+        command += ["--set", "stream_large_bodies=1"] if streaming else ["-w", self.flows]
         self.process = host.spawn("mitmproxy", command)
         self.ca = os.path.join(directory, "mitmproxy-ca-cert.pem")
         self.url = f"http://{host.address}:{self.port}"
