@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What HRAC shows on its status page. */
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "hrac/inside.h"
@@ -26,16 +28,46 @@ way(const struct uplink_facts *f, enum tunnel_dir dir, struct trend_cost cost)
 		cost.body_bytes, cost.wire_bytes };
 }
 
+#define TRANSPORT_MAX 64
+
+static const char *
+transport_text(const char *transport, bool udp, char out[static TRANSPORT_MAX])
+{
+	if (transport == NULL)
+		return NULL;
+	snprintf(out, TRANSPORT_MAX, "%s%s", udp ? "udp + " : "", transport);
+	return out;
+}
+
+static struct shape_datagrams
+datagrams_of(const struct uplink_facts *f)
+{
+	const struct tunnel_datagrams *d = &f->datagrams;
+
+	return (struct shape_datagrams){ .state = d->state,
+		.peer = f->datagrams_to,
+		.mapped = d->mapped,
+		.up_loss = d->loss[TUNNEL_UP],
+		.down_loss = d->loss[TUNNEL_DOWN],
+		.rtt_us = d->rtt_us,
+		.left_n = d->left_n,
+		.why = d->why,
+		.keep_us = d->keep_us };
+}
+
 static json_t *
 tunnel(struct hrac *h)
 {
 	const char *agent = h->conf->tunnel.agent;
+	struct shape_datagrams datagrams;
+	char transport[TRANSPORT_MAX];
 	struct uplink_facts f;
 
 	uplink_facts(h->uplink, &f);
+	datagrams = datagrams_of(&f);
 	return shape_tunnel(&(struct shape_tunnel){ .agent = agent,
 	    .state = tunnel_state_str(f.state),
-	    .transport = f.transport,
+	    .transport = transport_text(f.transport, f.datagrams.good, transport),
 	    .cipher = f.cipher,
 	    .peer = f.peer,
 	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
@@ -44,6 +76,9 @@ tunnel(struct hrac *h)
 	    .guarded = f.line.guarded,
 	    .up = way(&f, TUNNEL_UP, trend_cost(h->trend, agent, 0, TREND_UP)),
 	    .down = way(&f, TUNNEL_DOWN, trend_cost(h->trend, agent, 0, TREND_DOWN)),
+	    .datagrams = f.datagrams.state != NULL && strcmp(f.datagrams.state, "off") != 0 ?
+		&datagrams :
+		NULL,
 	    .since_s = age_s(f.since_wall_s),
 	    .bytes_sent = f.bytes_sent,
 	    .bytes_received = f.bytes_received,

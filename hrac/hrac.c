@@ -242,6 +242,9 @@ on_control(struct hrac *h, const struct control *c)
 		return hrac_take_heard(h, &c->u.heard);
 	case CONTROL_BANDWIDTH:
 		return line_heard(h, &c->u.bandwidth);
+	case CONTROL_DATAGRAMS:
+		uplink_offer_datagrams(h->uplink, &c->u.datagrams.address);
+		return 0;
 	default:
 		return ERR_UNSUPPORTED; /* what only HRAC says */
 	}

@@ -66,10 +66,10 @@ measure(struct hrac *h, uint64_t now_us)
 	if (t != NULL) {
 		stats = tunnel_stats(t);
 		s.session = tunnel_grant(t)->session;
-		s.bytes[TUNNEL_UP] = stats->bytes_sent;
-		s.bytes[TUNNEL_DOWN] = stats->bytes_received;
-		s.batches[TUNNEL_UP] = stats->batches_sent;
-		s.batches[TUNNEL_DOWN] = stats->batches_received;
+		room_count(&s, TUNNEL_UP, stats->bytes_sent, stats->batches_sent,
+		    stats->datagrams_sent);
+		room_count(&s, TUNNEL_DOWN, stats->bytes_received, stats->batches_received,
+		    stats->datagrams_received);
 	}
 	room_sample(&h->room, &s, &none, now_us);
 }

@@ -26,6 +26,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_body.c hrac/uplink_body.h \
 	hrac/uplink_burst.c \
 	hrac/uplink_cause.c hrac/uplink_cause.h \
+	hrac/uplink_datagram.c \
 	hrac/uplink_fetch.c hrac/uplink_fetch.h \
 	hrac/uplink_climb.c \
 	hrac/uplink_http.c hrac/uplink_http.h \
@@ -43,6 +44,7 @@ libuplink_a_SOURCES = \
 	hrac/uplink_session.c \
 	hrac/uplink_signer.c hrac/uplink_signer.h \
 	hrac/uplink_ticket.c hrac/uplink_ticket.h \
+	hrac/uplink_udp.c hrac/uplink_udp.h \
 	hrac/uplink_way.c
 
 sbin_PROGRAMS += hrac/hrac

@@ -89,6 +89,7 @@ run_turn(struct uplink *u)
 		uplink_burst_post(u);
 		uplink_http_run(u->http);
 	} while (u->more && ++i < TURNS_MAX);
+	uplink_datagram_run(u);
 	if (u->more)
 		turn_soon(u);
 	alarm_set(u->deadline, u->tunnel == NULL ? CLOCK_NEVER : tunnel_deadline(u->tunnel));
@@ -124,8 +125,8 @@ on_end(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Once for all the sockets that are ready now. */
-static void
-on_http_turn(void *arg)
+void
+uplink_on_turn(void *arg)
 {
 	struct uplink *u = arg;
 
@@ -180,7 +181,7 @@ static const struct uplink_http_handlers http_handlers = {
 	.on_read = uplink_link_read,
 	.on_write = uplink_link_write,
 	.on_done = on_http_done,
-	.on_turn = on_http_turn,
+	.on_turn = uplink_on_turn,
 };
 
 static int
@@ -260,6 +261,8 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 		return ERR_IO;
 	}
 	u->base = base;
+	uplink_datagram_init(u,
+	    config->transport == CONFIG_AUTO || config->transport == CONFIG_BY_UDP);
 	u->handlers = *handlers;
 	u->arg = arg;
 	u->seed = random[1];
@@ -290,6 +293,7 @@ uplink_free(struct uplink *u)
 		return;
 	uplink_session_drop(u);
 	uplink_climb_free(u);
+	uplink_udp_free(u->udp);
 	uplink_http_free(u->http);
 	event_del(&u->retry);
 	alarm_free(u->deadline);
@@ -361,6 +365,7 @@ uplink_shaken(struct uplink *u, bool slept)
 	else
 		u->counters.uplink_network_changes++;
 	uplink_way_shaken(u);
+	uplink_datagram_shaken(u);
 	uplink_leave(u);
 }
 
@@ -377,6 +382,8 @@ rung_str(const struct uplink *u)
 {
 	if (u->tunnel == NULL)
 		return NULL;
+	if (u->datagrams_good)
+		return "udp";
 	return u->way->route->proxy == NULL ? "stream" : "proxy";
 }
 
@@ -402,6 +409,7 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	memset(out, 0, sizeof(*out));
 	out->state = u->state;
 	tell_way(u, out);
+	uplink_datagram_facts(u, out);
 	out->last_error = u->last_error;
 	out->last_error_wall_s = u->last_error_wall_s;
 	out->since_wall_s = u->since_wall_s;

@@ -86,6 +86,9 @@ int uplink_send_media(struct uplink *u, uint32_t channel, const void *data, size
  */
 void uplink_flush(struct uplink *u);
 
+/* HRAS of this session takes datagrams there: they are tried, if the configuration lets us. */
+void uplink_offer_datagrams(struct uplink *u, const struct addr *address);
+
 /* A call is up or being set up: see tunnel_set_busy. Holds across sessions. */
 void uplink_set_busy(struct uplink *u, bool busy);
 
@@ -122,6 +125,8 @@ struct uplink_facts {
 	const char *cipher;                  /* by which it is sealed; NULL = there is none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
+	struct tunnel_datagrams datagrams;   /* state NULL without a session */
+	struct addr datagrams_to;            /* may be unset */
 	struct tunnel_line line;             /* all 0 without a session */
 	const struct tunnel_stats *stats;    /* of this session; NULL = there is none */
 };

@@ -11,6 +11,7 @@
 #include "hrac/uplink_ladder.h"
 #include "hrac/uplink_name.h"
 #include "hrac/uplink_route.h"
+#include "hrac/uplink_udp.h"
 #include "log/log.h"
 
 /*
@@ -130,6 +131,10 @@ struct uplink {
 	bool renew;                 /* the session is of no use any more */
 	bool rekey_due;             /* the session is to get another key ... */
 	struct uplink_rekey *rekey; /* ... and this is how far it is; NULL = none is agreed upon */
+	struct uplink_udp *udp;
+	bool datagrams; /* tunnel.transport lets us use them */
+	bool datagrams_good;
+	char datagrams_name[ADDR_STR_MAX + 8]; /* "udp:203.0.113.10:443" */
 	bool busy;
 	uint32_t bandwidth_max_kbit;
 	bool more;      /* something of the above is to be done */
@@ -184,6 +189,21 @@ bool uplink_session_turned_away(struct uplink *u, struct uplink_way *w,
 /* What it answered to the opening is of no use: an error of the handshake. */
 void uplink_session_misunderstood(struct uplink *u, struct uplink_way *w, int err);
 void uplink_session_drop(struct uplink *u); /* its tunnel and all its requests */
+
+/* -- uplink.c -- */
+
+void uplink_on_turn(void *uplink); /* something happened: a turn soon, for all that is ready now */
+
+/* -- uplink_datagram.c -- */
+
+void uplink_datagram_init(struct uplink *u, bool allowed);
+void uplink_datagram_out(void *uplink, const uint8_t *data,
+    size_t n);                                 /* as in struct tunnel_handlers */
+void uplink_datagram_run(struct uplink *u);    /* at the end of each turn */
+void uplink_datagram_shaken(struct uplink *u); /* the network is another one */
+const char *uplink_datagram_why(const struct uplink
+	*u); /* voice does not go by them; NULL: it does */
+void uplink_datagram_facts(const struct uplink *u, struct uplink_facts *out);
 
 /* -- uplink_link.c -- */
 

@@ -108,6 +108,7 @@ const struct tunnel_handlers uplink_tunnel_handlers = {
 	.on_state = on_state,
 	.on_broken = on_broken,
 	.on_rekey = on_rekey,
+	.on_datagram = uplink_datagram_out,
 };
 
 /* -- Streams -- */

@@ -72,6 +72,7 @@ uplink_session_drop(struct uplink *u)
 	uplink_rekey_cancel(u);
 	tunnel_tally_add(&u->counters.tally, tunnel_stats(u->tunnel));
 	tunnel_free(u->tunnel);
+	uplink_udp_clear(u->udp);
 	u->tunnel = NULL;
 	u->wanted[TUNNEL_UP] = u->wanted[TUNNEL_DOWN] = 0;
 	alarm_set(u->deadline, CLOCK_NEVER);

@@ -59,6 +59,7 @@ way(const struct uplink_facts *f, enum tunnel_dir dir)
 		return w;
 	w.bytes = dir == TUNNEL_UP ? f->stats->bytes_sent : f->stats->bytes_received;
 	w.batches = dir == TUNNEL_UP ? f->stats->batches_sent : f->stats->batches_received;
+	w.datagrams = dir == TUNNEL_UP ? f->stats->datagrams_sent : f->stats->datagrams_received;
 	w.packets = dir == TUNNEL_UP ? f->stats->media_sent : f->stats->media_received;
 	return w;
 }

@@ -183,6 +183,15 @@ tell_bandwidth(struct hras *h, struct face *face)
 		face->told_kbit = c.u.bandwidth.max_kbit;
 }
 
+static void
+tell_datagrams(struct hras *h, const struct face *face)
+{
+	struct control c = { .type = CONTROL_DATAGRAMS };
+
+	if (gateway_datagram_address(face->agent, &c.u.datagrams.address))
+		send_control(h, face, &c);
+}
+
 void
 faces_reload(struct hras *h)
 {
@@ -228,10 +237,10 @@ sample(struct hras *h, const struct face *face, uint64_t now_us)
 		stats = tunnel_stats(t);
 		tunnel_line(t, now_us, &line);
 		s.session = tunnel_grant(t)->session;
-		s.bytes[TUNNEL_UP] = stats->bytes_received;
-		s.bytes[TUNNEL_DOWN] = stats->bytes_sent;
-		s.batches[TUNNEL_UP] = stats->batches_received;
-		s.batches[TUNNEL_DOWN] = stats->batches_sent;
+		room_count(&s, TUNNEL_UP, stats->bytes_received, stats->batches_received,
+		    stats->datagrams_received);
+		room_count(&s, TUNNEL_DOWN, stats->bytes_sent, stats->batches_sent,
+		    stats->datagrams_sent);
 		for (int dir = 0; dir < 2; dir++)
 			s.congested[dir] = line.way[dir].congested;
 	}
@@ -276,6 +285,7 @@ take_agent(struct hras *h, struct face *face, const struct control_agent *a)
 	vcit_agent_up(h->vcit, face->number, &media, clock_us());
 	sync_agent(h, face, false);
 	tell_bandwidth(h, face);
+	tell_datagrams(h, face);
 	sample(h, face, clock_us());
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What HRAS shows on its status page. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "hras/outside.h"
@@ -25,16 +26,43 @@ way(const struct gateway_facts *f, enum tunnel_dir dir, struct trend_cost cost)
 		cost.body_bytes, cost.wire_bytes };
 }
 
+#define TRANSPORT_MAX 64
+
+static const char *
+transport_text(const char *transport, bool udp, char out[static TRANSPORT_MAX])
+{
+	if (transport == NULL)
+		return NULL;
+	snprintf(out, TRANSPORT_MAX, "%s%s", udp ? "udp + " : "", transport);
+	return out;
+}
+
+static struct shape_datagrams
+datagrams_of(const struct gateway_facts *f)
+{
+	const struct tunnel_datagrams *d = &f->datagrams;
+
+	return (struct shape_datagrams){ .state = d->state,
+		.peer = f->datagrams_from,
+		.up_loss = d->loss[TUNNEL_UP],
+		.down_loss = d->loss[TUNNEL_DOWN],
+		.rtt_us = d->rtt_us,
+		.left_n = d->left_n,
+		.why = d->why,
+		.keep_us = d->keep_us };
+}
+
 static json_t *
 tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
 {
 	struct trend_cost up = trend_cost(h->trend, f->agent, place, TREND_UP);
 	struct trend_cost down = trend_cost(h->trend, f->agent, place, TREND_DOWN);
-	char peer[ADDR_STR_MAX];
+	struct shape_datagrams datagrams = datagrams_of(f);
+	char peer[ADDR_STR_MAX], transport[TRANSPORT_MAX];
 
 	return shape_tunnel(&(struct shape_tunnel){ .agent = f->agent,
 	    .state = tunnel_state_str(f->state),
-	    .transport = f->transport,
+	    .transport = transport_text(f->transport, f->datagrams.good, transport),
 	    .cipher = f->cipher,
 	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
 	    .connections = f->up_n < f->down_n ? f->up_n : f->down_n,
@@ -43,6 +71,9 @@ tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
 	    .guarded = f->line.guarded,
 	    .up = way(f, TUNNEL_UP, up),
 	    .down = way(f, TUNNEL_DOWN, down),
+	    .datagrams = f->datagrams.state != NULL && strcmp(f->datagrams.state, "off") != 0 ?
+		&datagrams :
+		NULL,
 	    .since_s = age_s(f->since_wall_s),
 	    .bytes_sent = f->bytes_sent,
 	    .bytes_received = f->bytes_received,

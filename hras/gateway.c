@@ -50,6 +50,12 @@ static const struct metric metrics[] = {
 	    "TLS handshakes refused for the certificate of the agent."),
 	METRIC(struct gateway_counters, certificate_expires, METRIC_GAUGE,
 	    "When the certificate for https ends, in seconds since 1970; 0 without one."),
+	METRIC(struct gateway_counters, gateway_datagrams_unknown, METRIC_COUNTER,
+	    "Datagrams of no session."),
+	METRIC(struct gateway_counters, gateway_datagrams_moved, METRIC_COUNTER,
+	    "Times that an agent's datagrams came from another address."),
+	METRIC(struct gateway_counters, gateway_datagrams_unsent, METRIC_COUNTER,
+	    "Datagrams that the system did not take."),
 	TUNNEL_TALLY(struct gateway_counters, tally),
 	{ 0 },
 };
@@ -127,6 +133,7 @@ run_turn(struct gateway *g)
 				g->more = true;
 		}
 	} while ((g->more || !TAILQ_EMPTY(&g->dirty)) && ++turns < TURNS_MAX);
+	gateway_udp_flush(g);
 	if (g->more)
 		turn_soon(g);
 	alarm_set(g->alarm, timers_next_us(g->timers));
@@ -275,6 +282,8 @@ gateway_new(struct event_base *base, const struct gateway_config *config,
 	event_add(&g->watch, &second);
 	if (err == 0)
 		err = gateway_listen_on(g, config->listen, config->listen_n, &config->tls);
+	if (err == 0)
+		err = gateway_udp_start(g, config->datagrams, config->datagrams_n);
 	if (err < 0) {
 		gateway_free(g);
 		return err;
@@ -298,6 +307,7 @@ gateway_free(struct gateway *g)
 	for (i = 0; i < g->http_n; i++)
 		gateway_http_free(g->http[i]);
 	gateway_tls_free(g->tls);
+	gateway_udp_stop(g);
 	handshake_server_free(g->handshakes);
 	alarm_free(g->alarm);
 	timers_free(g->timers);
@@ -465,6 +475,8 @@ gateway_agent_facts(const struct gateway_agent *a, struct gateway_facts *out)
 	out->cipher = cipher_str(tunnel_grant(a->tunnel)->cipher);
 	out->stats = tunnel_stats(a->tunnel);
 	tunnel_line(a->tunnel, clock_us(), &out->line);
+	(void)tunnel_datagrams(a->tunnel, clock_us(), &out->datagrams);
+	out->datagrams_from = a->datagrams_to.remote;
 }
 
 const struct tunnel *
@@ -485,6 +497,8 @@ gateway_metrics(struct gateway *g)
 	if (g->tls != NULL)
 		g->shown.gateway_certificates_refused = gateway_tls_refused(g->tls);
 	g->shown.gateway_agents = HASH_CNT(by_name, g->by_name);
+	for (size_t i = 0; i < g->datagrams_n; i++)
+		g->shown.gateway_datagrams_unsent += udp_unsent(g->datagrams[i].udp);
 	g->shown.gateway_connections += c.connections;
 	g->shown.gateway_connections_expired += c.expired;
 	g->shown.gateway_requests += c.requests;

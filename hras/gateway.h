@@ -44,6 +44,8 @@ struct gateway_listen {
 struct gateway_config { /* all is copied */
 	struct gateway_listen listen[GATEWAY_LISTEN_MAX];
 	size_t listen_n;
+	struct addr datagrams[GATEWAY_LISTEN_MAX]; /* where they are taken */
+	size_t datagrams_n;
 	struct gateway_tls_files tls; /* for those that are https */
 	uint32_t grace_s;             /* an agent away this long is gone; 0 = 30 */
 	unsigned connections_max;     /* streams a direction that an agent is asked for; 0 = 192 */
@@ -104,6 +106,9 @@ uint64_t gateway_certificate_expires_s(const struct gateway *g);
 /* The configuration changed: agents whose secret is now NULL or another are gone. */
 void gateway_recheck(struct gateway *g);
 
+/* Where the agent of a session can send datagrams to; false: there are none. */
+bool gateway_datagram_address(const struct gateway_agent *a, struct addr *out);
+
 /* -- Agents -- */
 
 const char *gateway_agent_name(const struct gateway_agent *a);
@@ -142,6 +147,8 @@ struct gateway_facts {
 	const char *cipher;                  /* by which it is sealed; NULL = there is none */
 	uint64_t bytes_sent, bytes_received; /* of the HTTP bodies of this session */
 	uint64_t reconnects;                 /* sessions after the first */
+	struct tunnel_datagrams datagrams;   /* state NULL without a session */
+	struct addr datagrams_from;          /* whence the newest came; may be unset */
 	struct tunnel_line line;             /* all 0 without a session */
 	const struct tunnel_stats *stats;    /* of this session; NULL = there is none */
 };

@@ -85,6 +85,7 @@ gateway_session_drop(struct gateway_agent *a)
 		return;
 	gateway_flow_drop_all(a);
 	gateway_prober_end(&a->prober);
+	gateway_udp_end(a);
 	tunnel_tally_add(&a->gateway->counters.tally, tunnel_stats(a->tunnel));
 	tunnel_free(a->tunnel);
 	a->tunnel = NULL;
@@ -189,6 +190,7 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	a->session = grant->session;
 	a->peer = gateway_http_peer(r);
 	a->forwarded = gateway_http_forwarded(r);
+	a->local = gateway_http_local(r);
 	a->tls = gateway_http_tls(r);
 	a->via_proxy = gateway_http_via_proxy(r);
 	a->sessions_n++;
@@ -198,6 +200,7 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	a->tunnel = tunnel_new(&g->cfg, &gateway_tunnel_handlers, a, grant, clock_us());
 	gateway_set_bandwidth_max(a, a->bandwidth_max_kbit);
 	add_session(g, a);
+	gateway_udp_begin(a);
 	log_info("gateway", "agent \"%s\" from %s: session %016llx, %s%s", a->name,
 	    who(r, true, text), (unsigned long long)grant->session, cipher_str(grant->cipher),
 	    fresh ? "" : ", instead of one that was lost");

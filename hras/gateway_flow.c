@@ -96,6 +96,7 @@ const struct tunnel_handlers gateway_tunnel_handlers = {
 	.on_abort = on_abort,
 	.on_state = on_state,
 	.on_broken = on_broken,
+	.on_datagram = gateway_udp_on_datagram,
 };
 
 /* -- Streams -- */

@@ -439,6 +439,18 @@ gateway_http_peer(const struct gateway_request *r)
 	return r->conn->peer;
 }
 
+struct addr
+gateway_http_local(const struct gateway_request *r)
+{
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	struct addr a = { 0 };
+
+	if (getsockname(r->conn->fd, (struct sockaddr *)&name, &len) == 0)
+		addr_from_sockaddr((struct sockaddr *)&name, &a);
+	return a;
+}
+
 /* A proxy may add a header of its own rather than lengthen the one that is there. */
 static enum MHD_Result
 on_header(void *last, enum MHD_ValueKind kind, const char *name, const char *value)

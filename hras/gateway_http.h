@@ -101,6 +101,8 @@ void gateway_http_close(struct gateway_request *r);
 bool gateway_http_run(struct gateway_http *h);
 
 struct addr gateway_http_peer(const struct gateway_request *r);
+struct addr gateway_http_local(const struct gateway_request
+	*r); /* the address of ours; may be unset */
 /*
  * For whom a proxy says that it asks: the last address of X-Forwarded-For, which is that of the proxy
  * nearest to us; not set when it says none. Anybody may say anything: it is for people to read, and

@@ -10,6 +10,7 @@
 #include "base/timers.h"
 #include "hras/gateway.h"
 #include "hras/gateway_http.h"
+#include "hras/gateway_udp.h"
 #include "log/log.h"
 #include "tunnel/request.h"
 
@@ -19,6 +20,7 @@
  *   gateway_listen.c its addresses
  *   gateway_agent.c  the table of agents, handshakes, sessions
  *   gateway_flow.c   the streams of the tunnels and the requests that carry them
+ *   gateway_udp.c    datagrams
  *   gateway_probe.c  visits, and the probes of visits and sessions
  *
  * Handlers of libmicrohttpd and of the tunnels only note what is to be done (gateway_mark); the
@@ -54,7 +56,7 @@ struct gateway_visits {
 };
 
 struct gateway_agent {
-	UT_hash_handle by_name, by_session;
+	UT_hash_handle by_name, by_session, by_datagram;
 	TAILQ_ENTRY(gateway_agent) dirty_link;
 	struct gateway *gateway;
 	char name[HANDSHAKE_AGENT_MAX + 1];
@@ -71,11 +73,17 @@ struct gateway_agent {
 	struct timer deadline; /* of the tunnel */
 	uint32_t bandwidth_max_kbit;
 
+	bool datagrams; /* its session may have them, and is found by: */
+	uint32_t datagram_id;
+	struct udp *datagrams_by; /* where the newest authentic one came in; NULL = none came ... */
+	struct udp_path datagrams_to; /* ... and from where */
+
 	enum tunnel_state state;
 	uint64_t since_wall_s, away_since_us;
 	uint64_t sessions_n;
 	unsigned rivals_n; /* new instances in a row, each soon after the one before */
 	uint64_t instance_us;
+	struct addr local;           /* of ours, by which it last opened a session */
 	struct addr peer, forwarded; /* the latter as a proxy says; may be not set */
 	bool tls, via_proxy;         /* of its last connection */
 	const char *last_error;
@@ -91,6 +99,7 @@ struct gateway_counters {
 	uint64_t gateway_probes, gateway_probes_refused;
 	uint64_t gateway_connections, gateway_connections_expired, gateway_requests;
 	uint64_t gateway_requests_refused, gateway_requests_oversized;
+	uint64_t gateway_datagrams_unknown, gateway_datagrams_moved, gateway_datagrams_unsent;
 	uint64_t gateway_certificates_refused, certificate_expires;
 	struct tunnel_stats tally;
 };
@@ -105,6 +114,11 @@ struct gateway_source {
 	char who[GATEWAY_WHO_MAX]; /* the last one */
 };
 
+struct gateway_datagrams { /* a listener of them */
+	struct gateway *gateway;
+	struct udp *udp;
+};
+
 struct gateway {
 	struct event_base *base;
 	struct gateway_handlers handlers;
@@ -117,7 +131,9 @@ struct gateway {
 	size_t http_n;
 	struct gateway_http_counters http_ended;
 	uint32_t pending_s;
-	struct gateway_agent *by_name, *by_session;
+	struct gateway_agent *by_name, *by_session, *by_datagram;
+	struct gateway_datagrams datagrams[GATEWAY_LISTEN_MAX];
+	size_t datagrams_n;
 	struct gateway_visits visits;
 	struct gateway_agents dirty;
 	bool more;      /* something is to be done */

@@ -285,8 +285,10 @@ fill_listen(const struct config_hras *c, struct gateway_config *cfg)
 	for (size_t i = 0; i < c->tunnel.listen_n; i++) {
 		const struct config_tunnel_listen *l = &c->tunnel.listen[i];
 
-		if (l->carrier == CONFIG_DATAGRAMS)
+		if (l->carrier == CONFIG_DATAGRAMS) {
+			cfg->datagrams[cfg->datagrams_n++] = l->addr;
 			continue;
+		}
 		cfg->listen[cfg->listen_n++] =
 		    (struct gateway_listen){ l->addr, l->carrier == CONFIG_HTTPS };
 	}

@@ -15,7 +15,8 @@ libgateway_a_SOURCES = \
 	hras/gateway_http.c hras/gateway_http.h \
 	hras/gateway_listen.c \
 	hras/gateway_probe.c \
-	hras/gateway_tls.c hras/gateway_tls.h
+	hras/gateway_tls.c hras/gateway_tls.h \
+	hras/gateway_udp.c hras/gateway_udp.h
 
 sbin_PROGRAMS += hras/hras
 hras_hras_SOURCES = hras/main.c

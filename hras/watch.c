@@ -51,6 +51,7 @@ way(const struct gateway_facts *f, enum tunnel_dir dir)
 		return w;
 	w.bytes = dir == TUNNEL_DOWN ? f->stats->bytes_sent : f->stats->bytes_received;
 	w.batches = dir == TUNNEL_DOWN ? f->stats->batches_sent : f->stats->batches_received;
+	w.datagrams = dir == TUNNEL_DOWN ? f->stats->datagrams_sent : f->stats->datagrams_received;
 	w.packets = dir == TUNNEL_DOWN ? f->stats->media_sent : f->stats->media_received;
 	return w;
 }

@@ -11,4 +11,5 @@ libbase_a_SOURCES = \
 	common/base/metric.h \
 	common/base/tcp.c common/base/tcp.h \
 	common/base/timers.c common/base/timers.h \
-	common/base/turn.c common/base/turn.h
+	common/base/turn.c common/base/turn.h \
+	common/base/udp.c common/base/udp.h

@@ -62,6 +62,26 @@ least_rtt_us(const struct shape_tunnel *t)
 	return t->rtt_us != 0 && t->rtt_us < t->min_rtt_us ? t->rtt_us : t->min_rtt_us;
 }
 
+static json_t *
+address(const struct addr *a)
+{
+	char text[ADDR_STR_MAX];
+
+	return addr_is_set(a) ? json_string(addr_str(a, text)) : json_null();
+}
+
+static json_t *
+datagrams(const struct shape_datagrams *d)
+{
+	if (d == NULL)
+		return json_null();
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "state", d->state, "peer",
+	    address(&d->peer), "mapped", address(&d->mapped), "up_loss",
+	    rounded(d->up_loss, 0.0001), "down_loss", rounded(d->down_loss, 0.0001), "rtt_ms",
+	    known((double)d->rtt_us / 1000, 0.01), "left", integer(d->left_n), "left_why", d->why,
+	    "keep_s", known((double)d->keep_us / 1000000, 0.1));
+}
+
 json_t *
 shape_tunnel(const struct shape_tunnel *t)
 {
@@ -80,6 +100,7 @@ shape_tunnel(const struct shape_tunnel *t)
 	json_object_set_new(j, "guarded", json_boolean(t->guarded));
 	json_object_set_new(j, "up", shape_way(&t->up));
 	json_object_set_new(j, "down", shape_way(&t->down));
+	json_object_set_new(j, "datagrams", datagrams(t->datagrams));
 	return j;
 }
 

@@ -28,6 +28,16 @@ struct shape_way {           /* one direction of a tunnel */
 	double body_bytes, wire_bytes; /* a packet of voice; 0 = not known */
 };
 
+struct shape_datagrams {   /* of a tunnel: voice by UDP, beside its connections */
+	const char *state; /* of this end's direction: "unknown", "good", "in doubt", "left" */
+	struct addr peer, mapped;  /* where they go; how HRAS sees this end; either may be unset */
+	double up_loss, down_loss; /* shares 0..1 */
+	uint64_t rtt_us;           /* 0 = not measured */
+	uint64_t left_n;           /* how often voice went back to the connections ... */
+	const char *why;           /* ... and why the last time; "" = never */
+	uint64_t keep_us; /* so often the way is kept open without a call; 0 = not by this end */
+};
+
 struct shape_tunnel {
 	const char *agent;
 	const char *state;     /* "up", "connecting", "down" */
@@ -39,7 +49,8 @@ struct shape_tunnel {
 	uint64_t min_rtt_us;   /* likewise; of the last minute */
 	bool guarded;          /* redundancy is held back */
 	struct shape_way up, down;
-	uint64_t since_s; /* in this state */
+	const struct shape_datagrams *datagrams; /* NULL = there are none */
+	uint64_t since_s;                        /* in this state */
 	uint64_t bytes_sent, bytes_received;
 	uint64_t reconnects;
 	const char *last_error; /* NULL or "" = none */

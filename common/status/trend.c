@@ -8,9 +8,10 @@
 #include "base/mem.h"
 #include "status/history.h"
 
-#define PACKETS_MIN 20   /* between two samples, to tell what one costs */
-#define SEGMENT_BYTES 52 /* IPv4 20, TCP 20, its timestamps 12 */
-#define CHUNK_BYTES 7    /* "578", CRLF; CRLF behind it */
+#define PACKETS_MIN 20    /* between two samples, to tell what one costs */
+#define SEGMENT_BYTES 52  /* IPv4 20, TCP 20, its timestamps 12 */
+#define CHUNK_BYTES 7     /* "578", CRLF; CRLF behind it */
+#define DATAGRAM_BYTES 28 /* UDP and IPv4 headers */
 #define NAMES(x) x, sizeof(x) / sizeof(*(x))
 
 static const char *const overall_names[] = { "calls" };
@@ -145,12 +146,14 @@ cost_since(const struct trend_way *now, const struct trend_way *last)
 {
 	double packets = (double)(now->packets - last->packets);
 	double bytes = (double)(now->bytes - last->bytes);
-	double batches = (double)(now->batches - last->batches);
+	double datagrams = (double)(now->datagrams - last->datagrams);
+	double batches = (double)(now->batches - last->batches) - datagrams;
 
 	if (packets < PACKETS_MIN)
 		return (struct trend_cost){ 0, 0 };
 	return (struct trend_cost){ bytes / packets,
-		(bytes + batches * (SEGMENT_BYTES + CHUNK_BYTES)) / packets };
+		(bytes + batches * (SEGMENT_BYTES + CHUNK_BYTES) + datagrams * DATAGRAM_BYTES) /
+		    packets };
 }
 
 static double

@@ -23,9 +23,10 @@ enum { TREND_UP, TREND_DOWN, TREND_WAYS };
 
 /* One direction of a tunnel; the totals are of its present session. */
 struct trend_way {
-	uint64_t bytes;   /* of the HTTP bodies */
-	uint64_t batches; /* each meant to be one TCP segment */
-	uint64_t packets; /* of voice, each counted once */
+	uint64_t bytes;     /* of the HTTP bodies */
+	uint64_t batches;   /* each meant to be one TCP segment, ... */
+	uint64_t datagrams; /* ... but for those of them that went as datagrams */
+	uint64_t packets;   /* of voice, each counted once */
 	unsigned loss_level, redundancy;
 };
 

@@ -48,12 +48,13 @@ take_key(struct datagram_end *e, enum cipher_kind kind, const uint8_t *key)
 }
 
 struct datagram_end *
-datagram_end_new(const struct tunnel_grant *grant, enum tunnel_role role)
+datagram_end_new(const struct tunnel_grant *grant, enum tunnel_role role, uint64_t rekeyed)
 {
 	struct datagram_end *e = mem_zalloc(sizeof(*e));
 
 	e->writes = role == TUNNEL_CLIENT ? TUNNEL_UP : TUNNEL_DOWN;
 	e->session = grant->session;
+	e->epoch = e->latest = rekeyed % 2;
 	take_key(e, grant->cipher, grant->key);
 	return e;
 }

@@ -24,8 +24,10 @@
 
 struct datagram_end; /* one end of one session */
 
-/* Keys of the grant's session, one for each direction. The caller owns the end. */
-struct datagram_end *datagram_end_new(const struct tunnel_grant *grant, enum tunnel_role role);
+/* Keys of the grant's session, one for each direction; rekeyed: so often it had another one before. The
+ * caller owns the end. */
+struct datagram_end *datagram_end_new(const struct tunnel_grant *grant, enum tunnel_role role,
+    uint64_t rekeyed);
 void datagram_end_free(struct datagram_end *e); /* wipes the keys; NULL is fine */
 
 /*

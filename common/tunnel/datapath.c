@@ -574,7 +574,7 @@ tunnel_datagrams_start(struct tunnel *t, uint64_t now_us)
 	if (t->datapath != NULL)
 		return 0;
 	d = mem_zalloc(sizeof(*d));
-	d->end = datagram_end_new(&t->grant, t->cfg.role);
+	d->end = datagram_end_new(&t->grant, t->cfg.role, t->stats.rekeys);
 	trust_init(&d->trust, now_us);
 	d->ack_us = CLOCK_NEVER;
 	d->keep_us = KEEP_US;
@@ -633,12 +633,14 @@ tunnel_datagrams(const struct tunnel *t, uint64_t now_us, struct tunnel_datagram
 	out->state = trust_state_str(d->trust.state);
 	out->good = d->trust.state == TRUST_GOOD || d->trust.state == TRUST_DOUBT;
 	out->known = d->trust.state != TRUST_NONE;
+	if (d->trust.waiting_us < now_us)
+		out->silent_us = now_us - d->trust.waiting_us;
 	out->asked_n = d->tries_n;
 	out->loss[t->writes] = trust_loss(&d->trust, now_us);
 	out->loss[reads] = loss_of(&d->came[1], &d->came[0]);
 	out->rtt_us = d->rtt_us;
 	out->mapped = d->mapped;
-	out->keep_us = d->keep_us;
+	out->keep_us = t->cfg.role == TUNNEL_CLIENT ? d->keep_us : 0;
 	out->left_n = d->trust.left_n[TRUST_WHY_LOSS] + d->trust.left_n[TRUST_WHY_SILENCE];
 	if (out->left_n > 0)
 		out->why = d->trust.why == TRUST_WHY_LOSS ? "loss" : "silence";

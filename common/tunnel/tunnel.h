@@ -328,6 +328,7 @@ struct tunnel_datagrams {
 	const char *state;  /* of our own direction: "unknown", "good", "in doubt", "left", "off" */
 	bool good;          /* our voice goes by them */
 	bool known;         /* they were answered */
+	uint64_t silent_us; /* so long an answer is due; 0 = none is */
 	unsigned asked_n;   /* questions without an answer, while they are not */
 	double loss[2];     /* by enum tunnel_dir, of the last 2 s or of some span before */
 	uint64_t rtt_us;    /* 0 = not measured */

@@ -10,6 +10,7 @@
  * and an acknowledgement of TCP going the other way. */
 #define BATCH_BYTES 60
 #define ACK_BYTES 52
+#define DATAGRAM_BYTES 28 /* headers of UDP and IPv4 */
 
 #define NEED_LEAST_KBIT 24.0 /* the leanest codec with its headers */
 #define SILENT_KBIT 16.0     /* calls that send less than that on average teach nothing */
@@ -37,6 +38,13 @@ taken(const struct room_load *load)
 }
 
 /* -- What calls need -- */
+
+void
+room_count(struct room_sample *s, int dir, uint64_t bytes, uint64_t batches, uint64_t datagrams)
+{
+	s->bytes[dir] = bytes + DATAGRAM_BYTES * datagrams;
+	s->batches[dir] = batches - datagrams;
+}
 
 static double
 kbit_between(const struct room_sample *a, const struct room_sample *b, int dir, uint64_t us)

@@ -46,11 +46,15 @@ enum room_answer {
 
 /* How a tunnel does; counters of one session, by direction: 0 up, 1 down. */
 struct room_sample {
-	uint64_t session; /* 0 = there is none now */
-	uint64_t bytes[2], batches[2];
+	uint64_t session;              /* 0 = there is none now */
+	uint64_t bytes[2], batches[2]; /* the latter with the headers of TCP and HTTP besides */
 	bool congested[2];
 	uint32_t cap_kbit; /* each way; 0 = none */
 };
+
+/* Fills in what the tunnel counted of a direction; `datagrams` are among the batches. */
+void room_count(struct room_sample *s, int dir, uint64_t bytes, uint64_t batches,
+    uint64_t datagrams);
 
 /* Places that are taken. */
 struct room_load {

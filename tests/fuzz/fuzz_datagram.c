@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	const struct tunnel_grant grant = { .session = 5ULL << 32, .cipher = CIPHER_AES_256_GCM };
 	unsigned first = n > 0 ? data[0] : 0, turns;
 	enum tunnel_role role = first & 1 ? TUNNEL_SERVER : TUNNEL_CLIENT;
-	struct datagram_end *peer = datagram_end_new(&grant, !role);
+	struct datagram_end *peer = datagram_end_new(&grant, !role, 0);
 	uint64_t now = 1000 * CLOCK_S;
 	struct addr from = { .u.in4 = { .sin_family = AF_INET, .sin_port = 7 } };
 	struct tunnel_cfg cfg;

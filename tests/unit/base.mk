@@ -8,3 +8,4 @@ unit_tests += tests/unit/test_err
 unit_tests += tests/unit/test_log
 unit_tests += tests/unit/test_mem
 unit_tests += tests/unit/test_turn
+unit_tests += tests/unit/test_udp

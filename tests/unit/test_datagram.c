@@ -21,8 +21,8 @@ struct pair {
 static struct pair
 pair_new(void)
 {
-	return (struct pair){ datagram_end_new(&grant, TUNNEL_CLIENT),
-		datagram_end_new(&grant, TUNNEL_SERVER) };
+	return (struct pair){ datagram_end_new(&grant, TUNNEL_CLIENT, 0),
+		datagram_end_new(&grant, TUNNEL_SERVER, 0) };
 }
 
 static void

@@ -321,8 +321,8 @@ datagrams_are_as_told(void **state)
 
 	(void)state;
 	memcpy(grant.key, example("key")->p, sizeof(grant.key));
-	client = datagram_end_new(&grant, TUNNEL_CLIENT);
-	server = datagram_end_new(&grant, TUNNEL_SERVER);
+	client = datagram_end_new(&grant, TUNNEL_CLIENT, 0);
+	server = datagram_end_new(&grant, TUNNEL_SERVER, 0);
 	for (size_t i = 0; i < 3; i++) {
 		const struct example *e = example(batches[i].name);
 		uint8_t out[FRAME_HEADER_MAX + FRAME_BODY_MAX], mem[FRAME_BODY_MAX];

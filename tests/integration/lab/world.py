@@ -10,6 +10,7 @@
 import os
 import re
 import socket
+import struct
 
 from . import audio
 from .netns import Namespace, Wire
@@ -93,6 +94,32 @@ class Firewall(Namespace):
         """So many of the packets of established connections vanish, by chance, both ways."""
         self.nft(f"add rule inet firewall cut ct state established "
                  f"numgen random mod 1000 < {round(percent * 10)} counter drop\n")
+
+    def open_udp(self, port):
+        """UDP to this port gets out, too, and its answers in. The NAT gives it any port."""
+        self.nft(f'add rule inet firewall forward iifname "lan" oifname "wan" udp dport {port} '
+                 f'counter accept\n'
+                 f'insert rule inet firewall nat oifname "wan" udp dport {port} '
+                 f'masquerade random,fully-random\n')
+
+    def close_udp(self):
+        """UDP vanishes from now on, until open_again."""
+        self.nft("add rule inet firewall cut meta l4proto udp counter drop\n")
+
+    def lose_udp(self, percent):
+        """So many of the UDP packets vanish, by chance, both ways."""
+        self.nft(f"add rule inet firewall cut meta l4proto udp "
+                 f"numgen random mod 1000 < {round(percent * 10)} counter drop\n")
+
+    def forget(self):
+        """Every connection and every mapping of the NAT is forgotten, as when it restarts."""
+        flush = struct.pack("=IHHII", 20, 0x102, 5, 1, 0) + struct.pack("=BBH", 0, 0, 0)
+        with self.inside():
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as s:
+                s.send(flush)
+                error = struct.unpack_from("=i", s.recv(4096), 16)[0]
+        if error:
+            raise Failure(f"conntrack: {os.strerror(-error)}")
 
     def close_all(self):
         """Nothing passes any more, until open_again."""
