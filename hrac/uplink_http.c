@@ -53,6 +53,7 @@ uplink_http_burst(struct uplink_http *h, struct uplink_route *route, const char 
 	struct uplink_request *r =
 	    uplink_request_new(h, route, path, body != NULL ? STREAM_UP : STREAM_DOWN, user);
 
+	r->burst = true;
 	curl_easy_setopt(r->easy, CURLOPT_FAILONERROR, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_MAXAGE_CONN, REST_MAX_S);
 	curl_easy_setopt(r->easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER_LEN);

@@ -27,6 +27,8 @@ on_sockopt(void *arg, curl_socket_t fd, curlsocktype purpose)
 	 * nothing to do, and libcurl's own timer does it. */
 	r->fd = fd;
 	tcp_for_stream(fd);
+	if (!r->burst)
+		tcp_delay_acks(fd, true);
 	return CURL_SOCKOPT_OK;
 }
 
@@ -94,14 +96,27 @@ on_curl_prereq(void *arg, char *ip, char *local_ip, int port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
+/* Of an answer in small pieces the next one may wait for our kernel's acknowledgement. */
+static void
+hasten_rest(const struct uplink_request *r)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	if (r->burst && curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+	    fd != CURL_SOCKET_BAD)
+		tcp_delay_acks(fd, false);
+}
+
 /* A line of a head; the last head is the answer's. */
 static size_t
 on_curl_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct uplink_request *r = arg;
 
-	if (size * n >= 5 && memcmp(line, "HTTP/", 5) == 0)
+	if (size * n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
 		r->heard_us = clock_us();
+		hasten_rest(r);
+	}
 	if (r->look != NULL)
 		uplink_look_header(r->look, line, size * n);
 	return size * n;

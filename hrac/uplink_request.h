@@ -40,6 +40,7 @@ struct uplink_request {
 	const struct uplink_http_handlers *handlers; /* those of `http`, or its own ... */
 	void *arg;                                   /* ... and their argument */
 	enum uplink_kind kind;
+	bool burst; /* a bounded stream */
 	void *user;
 	CURL *easy;
 	struct curl_slist *resolve; /* what libcurl is told of the name */

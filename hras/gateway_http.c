@@ -337,10 +337,12 @@ request_begin(struct gateway_request *r, const char *url, const char *method)
 	if (r->kind == DOWN || r->kind == UP) {
 		h->called = true;
 		r->status = r->bodies->on_request(h->arg, r, path, &r->user);
-		if (r->status == MHD_HTTP_OK)
+		if (r->status == MHD_HTTP_OK) {
 			gateway_conn_becomes(r->conn, GATEWAY_CONN_BUSY);
-		else
+			tcp_delay_acks(r->conn->fd, !r->bounded);
+		} else {
 			r->kind = REFUSED;
+		}
 		r->bounded &= r->kind != REFUSED;
 	}
 	/* A proxy may send strangers' requests on the connection that it used for an agent. */
@@ -425,6 +427,8 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
 		r->bodies->on_gone(h->arg, r->user, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	}
 	/* It may linger, or bring a next request: its days are counted again. */
+	if (r->bounded)
+		tcp_delay_acks(r->conn->fd, false);
 	if (!h->closing)
 		gateway_conn_becomes(r->conn,
 		    r->bounded ? GATEWAY_CONN_RESTING : GATEWAY_CONN_PENDING);

@@ -18,13 +18,20 @@ tcp_for_stream(int fd)
 		{ TCP_NODELAY, 1 },
 		{ TCP_NOTSENT_LOWAT, 16384 },
 		{ TCP_USER_TIMEOUT, 4000 /* ms */ },
-		{ TCP_QUICKACK, 0 },
 		{ TCP_RTO_MAX_MS, 1000 },
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		(void)setsockopt(fd, IPPROTO_TCP, options[i].name, &options[i].value,
 		    sizeof(options[i].value));
+}
+
+void
+tcp_delay_acks(int fd, bool delay)
+{
+	int quick = !delay;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof(quick));
 }
 
 void

@@ -10,12 +10,10 @@
  * after its request is over; the record of it is kept for that.
  */
 
-#define BURST_MAX 24000 /* bytes; what is more waits for the next one */
-#define HOLD_US \
-	(4200 * CLOCK_MS)        /* so long the server lets a request wait; longer than its
-				      * client's heartbeat, which would use it anyway */
+#define BURST_MAX 24000          /* bytes; what is more waits for the next one */
+#define HOLD_US (200 * CLOCK_MS) /* beyond the heartbeat of its client, which would use it anyway */
 #define CONNECT_US (2 * CLOCK_S) /* a request may take so long to get to the server */
-#define UNANSWERED_US (500 * CLOCK_MS)
+#define UNANSWERED_US (250 * CLOCK_MS)
 #define STALLED_US (100 * CLOCK_MS)
 #define KEEP_US (100 * CLOCK_MS) /* longer than what may go again waits for that */
 #define SPREAD 3                 /* of those that are not filled yet */
@@ -341,7 +339,7 @@ static uint64_t
 beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
 	const struct tunnel_polls *p = &t->polls[t->writes];
-	uint64_t due = p->wrote_us + duty_heartbeat_us(t);
+	uint64_t due = p->wrote_us + duty_heartbeat_us(t), held_us;
 
 	if (t->cfg.role == TUNNEL_CLIENT) {
 		if (p->wrote_us == 0)
@@ -349,9 +347,8 @@ beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 		return unanswered_us(t) < due ? unanswered_us(t) : due;
 	}
 	/* Without calls the client asks, and its request is answered when it has waited for long. */
-	if (duty_busy(t) && due < s->opened_us + HOLD_US)
-		return due;
-	return s->opened_us + HOLD_US;
+	held_us = s->opened_us + t->cfg.heartbeat_idle_us + HOLD_US;
+	return duty_busy(t) && due < held_us ? due : held_us;
 }
 
 uint64_t
