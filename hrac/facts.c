@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What HRAC shows on its status page. */
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -28,17 +27,6 @@ way(const struct uplink_facts *f, enum tunnel_dir dir, struct trend_cost cost)
 		cost.body_bytes, cost.wire_bytes };
 }
 
-#define TRANSPORT_MAX 64
-
-static const char *
-transport_text(const char *transport, bool udp, char out[static TRANSPORT_MAX])
-{
-	if (transport == NULL)
-		return NULL;
-	snprintf(out, TRANSPORT_MAX, "%s%s", udp ? "udp + " : "", transport);
-	return out;
-}
-
 static struct shape_datagrams
 datagrams_of(const struct uplink_facts *f)
 {
@@ -60,15 +48,27 @@ tunnel(struct hrac *h)
 {
 	const char *agent = h->conf->tunnel.agent;
 	struct shape_datagrams datagrams;
-	char transport[TRANSPORT_MAX];
+	struct shape_refused refused[UPLINK_REFUSED_MAX];
+	struct shape_cause causes[UPLINK_CAUSES_MAX];
 	struct uplink_facts f;
 
 	uplink_facts(h->uplink, &f);
 	datagrams = datagrams_of(&f);
+	for (size_t i = 0; i < f.refused_n; i++)
+		refused[i] = (struct shape_refused){ f.refused[i].route, f.refused[i].why,
+			f.refused[i].wall_s };
+	for (size_t i = 0; i < f.causes_n; i++)
+		causes[i] = (struct shape_cause){ f.causes[i].cause, f.causes[i].n };
 	return shape_tunnel(&(struct shape_tunnel){ .agent = agent,
 	    .state = tunnel_state_str(f.state),
-	    .transport = transport_text(f.transport, f.datagrams.good, transport),
+	    .transport = f.transport,
 	    .cipher = f.cipher,
+	    .rung = f.rung,
+	    .route = f.route,
+	    .refused = refused,
+	    .refused_n = f.refused_n,
+	    .causes = causes,
+	    .causes_n = f.causes_n,
 	    .peer = f.peer,
 	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
 	    .rtt_us = f.srtt_us,

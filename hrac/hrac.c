@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "hrac/inside.h"
+#include "hrac/network.h"
 #include "log/log.h"
 #include "sip/msg.h"
 
@@ -361,6 +362,39 @@ on_gone(void *arg, uint64_t now_us)
 	end_calls(h, why);
 }
 
+/* -- When the ground shakes -- */
+
+/* Phones were told this address: nothing works for them until it is back. */
+static void
+check_address(const struct addr *a, const char *option, bool *gone)
+{
+	char text[ADDR_HOST_MAX];
+
+	if (*gone == !network_has(a))
+		return;
+	*gone = !*gone;
+	if (*gone)
+		log_error(COMPONENT,
+		    "this machine has lost %s, the address of %s: no phone reaches it there",
+		    addr_host(a, text), option);
+	else
+		log_info(COMPONENT, "%s, the address of %s, is back", addr_host(a, text), option);
+}
+
+static void
+on_shaken(void *arg, bool slept)
+{
+	struct hrac *h = arg;
+	size_t i;
+
+	if (slept)
+		log_info(COMPONENT, "this machine has slept");
+	for (i = 0; i < h->conf->sip.listen_n; i++)
+		check_address(&h->conf->sip.listen[i].addr, "sip.listen", &h->address_gone[i]);
+	check_address(&h->conf->media.address, "media.address", &h->address_gone[i]);
+	uplink_shaken(h->uplink, slept);
+}
+
 /* -- Starting -- */
 
 /* Which even ports of the range somebody else on this machine holds, so that HRAS avoids them. */
@@ -454,6 +488,7 @@ start_all(struct hrac *h)
 	probe_ports(h);
 	if ((err = start_sip(h)) != 0 || (err = start_uplink(h)) != 0)
 		return err;
+	h->network = network_new(h->base, on_shaken, h);
 	if (addr_is_set(&h->conf->status.listen))
 		return status_new(h->base, &h->conf->status.listen, &hrac_facts, h, &h->status);
 	return 0;
@@ -600,6 +635,7 @@ hrac_free(void *state)
 
 	status_free(h->status);
 	hrac_watch_stop(h);
+	network_free(h->network);
 	uplink_free(h->uplink);
 	sip_transport_free(h->transport);
 	outage_free(h->outage);

@@ -33,10 +33,12 @@ struct hrac {
 	struct status *status;
 	struct timers *timers;
 	struct turn *turn;
-	struct timer gone;     /* the tunnel is down for good when it runs */
-	struct timer metering; /* how the tunnel does */
-	struct timer quiet;    /* an INVITE that led to no call no longer makes us busy */
-	struct timer second;   /* watch.c */
+	struct network *network;
+	bool address_gone[CONFIG_LISTEN_MAX + 1]; /* of sip.listen, and of media; it was said */
+	struct timer gone;                        /* the tunnel is down for good when it runs */
+	struct timer metering;                    /* how the tunnel does */
+	struct timer quiet;  /* an INVITE that led to no call no longer makes us busy */
+	struct timer second; /* watch.c */
 	unsigned seconds;
 	struct trend *trend;
 	uint64_t round_trip_us; /* of the tunnel, up to a second old; 0 = not known */

@@ -18,6 +18,7 @@ libdoctor_a_SOURCES = \
 	hrac/doctor_route.c \
 	hrac/doctor_text.c
 libuplink_a_SOURCES = \
+	hrac/network.c hrac/network.h \
 	hrac/pac.c hrac/pac.h \
 	hrac/pac_child.c \
 	hrac/proxy.c hrac/proxy.h \
@@ -41,10 +42,12 @@ libuplink_a_SOURCES = \
 	hrac/uplink_rekey.c \
 	hrac/uplink_request.c hrac/uplink_request.h \
 	hrac/uplink_route.c hrac/uplink_route.h \
+	hrac/uplink_routes.c \
 	hrac/uplink_session.c \
 	hrac/uplink_signer.c hrac/uplink_signer.h \
 	hrac/uplink_ticket.c hrac/uplink_ticket.h \
 	hrac/uplink_udp.c hrac/uplink_udp.h \
+	hrac/uplink_verdict.c \
 	hrac/uplink_way.c
 
 sbin_PROGRAMS += hrac/hrac

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -56,6 +57,8 @@ set_retry(struct uplink *u)
 	uint64_t due_us = way_us < u->climb_us ? way_us : u->climb_us;
 	struct timeval tv;
 
+	if (u->probe_us < due_us)
+		due_us = u->probe_us;
 	if (due_us == u->retry_us)
 		return;
 	u->retry_us = due_us;
@@ -81,6 +84,7 @@ run_turn(struct uplink *u)
 			uplink_session_renew(u);
 		uplink_link_close_aborted(u);
 		uplink_way_run(u, clock_us());
+		uplink_verdict_run(u, clock_us());
 		uplink_climb_run(u, clock_us());
 		uplink_rekey_run(u);
 		uplink_link_open_wanted(u);
@@ -222,10 +226,10 @@ configure(struct uplink *u, const struct uplink_config *config)
 	if (config->media_max_age_ms != 0)
 		u->cfg.media_max_age_us = config->media_max_age_ms * CLOCK_MS;
 	u->cfg.seed = u->seed;
-	if (config->transport == CONFIG_BY_POLL)
-		uplink_burst_set(u, true, true);
 	u->transport = config->transport;
 	ladder_init(&u->ladder, u->seed);
+	u->climb_us = u->probe_us = CLOCK_NEVER;
+	u->bounded[TUNNEL_UP] = u->bounded[TUNNEL_DOWN] = config->transport == CONFIG_BY_POLL;
 }
 
 int
@@ -274,7 +278,7 @@ uplink_new(struct event_base *base, const struct uplink_config *config,
 	evtimer_assign(&u->retry, base, on_retry, u);
 	evtimer_assign(&u->turn, base, on_turn, u);
 	evtimer_assign(&u->end, base, on_end, u);
-	err = uplink_climb_init(u, config);
+	err = uplink_routes_new(u, config);
 	if (err < 0) {
 		uplink_free(u);
 		return err;
@@ -292,7 +296,7 @@ uplink_free(struct uplink *u)
 	if (u == NULL)
 		return;
 	uplink_session_drop(u);
-	uplink_climb_free(u);
+	uplink_routes_free(u);
 	uplink_udp_free(u->udp);
 	uplink_http_free(u->http);
 	event_del(&u->retry);
@@ -364,7 +368,7 @@ uplink_shaken(struct uplink *u, bool slept)
 		u->counters.uplink_wakes++;
 	else
 		u->counters.uplink_network_changes++;
-	uplink_way_shaken(u);
+	uplink_way_shaken(u, slept);
 	uplink_datagram_shaken(u);
 	uplink_leave(u);
 }
@@ -384,23 +388,60 @@ rung_str(const struct uplink *u)
 		return NULL;
 	if (u->datagrams_good)
 		return "udp";
+	if (u->bounded[TUNNEL_UP] || u->bounded[TUNNEL_DOWN])
+		return "poll";
 	return u->way->route->proxy == NULL ? "stream" : "proxy";
+}
+
+/* "udp + https via proxy, polled up": what people are told. */
+void
+uplink_transport(const struct uplink *u, char out[static UPLINK_TRANSPORT_MAX])
+{
+	static const char *const polled[2][2] = { { "", ", polled down" },
+		{ ", polled up", ", polled" } };
+
+	snprintf(out, UPLINK_TRANSPORT_MAX, "%s%s%s", u->datagrams_good ? "udp + " : "",
+	    u->way->route->transport, polled[u->bounded[TUNNEL_UP]][u->bounded[TUNNEL_DOWN]]);
 }
 
 static void
 tell_way(const struct uplink *u, struct uplink_facts *out)
 {
-	out->transport = u->way->route->transport;
+	uplink_transport(u, out->transport);
 	out->peer = u->way->route->peer;
 	out->route = u->way->route->name;
 	out->rung = rung_str(u);
 	for (size_t i = 0; i < u->way->number && out->refused_n < UPLINK_REFUSED_MAX; i++) {
 		const struct uplink_route *r = u->ways[i]->route;
 
-		if (r->why[0] != '\0')
+		if (r->why[0] != '\0' && !u->ladder.rung[i].absent)
 			out->refused[out->refused_n++] =
 			    (struct uplink_refused){ r->name, r->why, r->why_wall_s };
 	}
+}
+
+static void
+tell_causes(const struct uplink *u, struct uplink_facts *out)
+{
+	const uint64_t *now = u->tunnel == NULL ? NULL : tunnel_stats(u->tunnel)->streams_ended;
+	const uint64_t *before = u->counters.tally.streams_ended;
+	const struct uplink_reconnect all[] = {
+		{ "cut", before[TUNNEL_WHY_CUT] + (now == NULL ? 0 : now[TUNNEL_WHY_CUT]) },
+		{ "silent", before[TUNNEL_WHY_DEAD] + (now == NULL ? 0 : now[TUNNEL_WHY_DEAD]) },
+		{ "refused",
+		    before[TUNNEL_WHY_REFUSED] + (now == NULL ? 0 : now[TUNNEL_WHY_REFUSED]) },
+		{ "malformed",
+		    before[TUNNEL_WHY_MALFORMED] + (now == NULL ? 0 : now[TUNNEL_WHY_MALFORMED]) },
+		{ "network_change", u->counters.uplink_network_changes },
+		{ "wake", u->counters.uplink_wakes },
+		{ "route_change", u->counters.uplink_route_changes },
+		{ "session_lost", u->counters.uplink_sessions_lost },
+		{ "hras_restart", u->counters.uplink_hras_restarts },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].n > 0)
+			out->causes[out->causes_n++] = all[i];
 }
 
 void
@@ -410,6 +451,7 @@ uplink_facts(const struct uplink *u, struct uplink_facts *out)
 	out->state = u->state;
 	tell_way(u, out);
 	uplink_datagram_facts(u, out);
+	tell_causes(u, out);
 	out->last_error = u->last_error;
 	out->last_error_wall_s = u->last_error_wall_s;
 	out->since_wall_s = u->since_wall_s;

@@ -33,10 +33,10 @@ struct uplink_config { /* all strings are copied */
 	/* "http://host[:port]/prefix/" or "https://...", the best first; NULL behind the last. Those
 	 * with the same host are ways to one HRAS, another host is another HRAS. */
 	const char *urls[UPLINK_URLS_MAX + 1];
-	int transport;      /* enum config_transport */
-	const char *agent;  /* our name at HRAS, at most HANDSHAKE_AGENT_MAX bytes */
-	const char *secret; /* at most 255 bytes */
-	const char *proxy;  /* "http://host:port"; NULL = direct, whatever the environment says */
+	int transport;              /* enum config_transport */
+	const char *agent;          /* our name at HRAS, at most HANDSHAKE_AGENT_MAX bytes */
+	const char *secret;         /* at most 255 bytes */
+	const char *proxy;          /* as the option of proxy.h; NULL = what the environment says */
 	const char *proxy_user;     /* NULL = none */
 	const char *proxy_password; /* NULL = none */
 	const char *ca;             /* PEM file that alone is trusted; NULL = the system's store */
@@ -97,6 +97,14 @@ void uplink_set_bandwidth_max(struct uplink *u, uint32_t kbit);
 
 #define UPLINK_TEXT_MAX 256
 #define UPLINK_REFUSED_MAX 16
+#define UPLINK_TRANSPORT_MAX 64
+
+#define UPLINK_CAUSES_MAX 16
+
+struct uplink_reconnect { /* why streams, routes or sessions had to be made anew, and how often */
+	const char *cause;
+	uint64_t n;
+};
 
 struct uplink_refused { /* a better route than the one in use */
 	const char *route, *why;
@@ -110,11 +118,15 @@ void uplink_shaken(struct uplink *u, bool slept);
 /* For the status page. Strings are borrowed until the next turn of the loop. */
 struct uplink_facts {
 	enum tunnel_state state;
-	const char *transport; /* "http", "https", "http via proxy", "https via proxy" */
-	const char *route;     /* "https://host/" and perhaps " via http://proxy:3128" */
-	const char *rung;      /* "udp", "stream", "proxy", "poll"; NULL = none yet */
+	/* "http", "https", "http via proxy", "https via proxy"; behind it ", polled up" and the like. */
+	char transport[UPLINK_TRANSPORT_MAX];
+	const char *route; /* "https://host/" and perhaps " via http://proxy:3128" */
+	const char *rung;  /* "udp", "stream", "proxy", "poll"; NULL = none yet */
 	struct uplink_refused refused[UPLINK_REFUSED_MAX];
 	size_t refused_n;
+	struct uplink_reconnect
+	    causes[UPLINK_CAUSES_MAX]; /* since the start; those that happened */
+	size_t causes_n;
 	const char *peer;       /* "192.0.2.1:80" of the last connection (the proxy's), or "-" */
 	const char *last_error; /* why the link failed last, in plain words; "" = never */
 	uint64_t last_error_wall_s;          /* 0 = never */

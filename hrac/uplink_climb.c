@@ -6,8 +6,6 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mem.h"
-#include "config/config.h"
 #include "hrac/uplink_impl.h"
 #include "tunnel/crypto.h"
 
@@ -19,87 +17,10 @@
 #define ADDRESS_STAGGER_US (250 * CLOCK_MS) /* RFC 8305, section 8 */
 #define PATH "vofw/1/open"
 
-/* -- The ways -- */
-
-static int
-add_way(struct uplink *u, const char *url, const char *proxy, unsigned hras)
-{
-	struct uplink_way *w;
-	struct uplink_route *route;
-	size_t number = ladder_add(&u->ladder, hras);
-
-	if (number == LADDER_NONE) {
-		log_warn("uplink", "%s: more ways than the ladder holds", url);
-		return 0;
-	}
-	route = uplink_route_new(url, proxy);
-	if (route == NULL) {
-		u->ladder.n--;
-		log_error("uplink", "tunnel.url or tunnel.proxy cannot be used: %s, %s", url,
-		    proxy == NULL ? "no proxy" : proxy);
-		return ERR_MALFORMED;
-	}
-	w = mem_zalloc(sizeof(*w));
-	w->uplink = u;
-	w->route = route;
-	w->number = number;
-	u->ways[number] = w;
-	return 0;
-}
-
-static bool
-is_first_of_its_host(const struct uplink_config *config, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (uplink_route_same_host(config->urls[k], config->urls[i]))
-			return false;
-	return true;
-}
-
-/* The ways to the HRAS of that URL by that proxy, or directly. */
-static int
-add_ways(struct uplink *u, const struct uplink_config *config, size_t first, const char *proxy,
-    unsigned hras)
-{
-	int err = 0;
-
-	for (size_t i = first; err == 0 && config->urls[i] != NULL; i++)
-		if (uplink_route_same_host(config->urls[first], config->urls[i]))
-			err = add_way(u, config->urls[i], proxy, hras);
-	return err;
-}
-
-int
-uplink_climb_init(struct uplink *u, const struct uplink_config *config)
-{
-	bool direct = config->transport != CONFIG_BY_PROXY;
-	bool by_proxy = config->proxy != NULL && config->transport != CONFIG_BY_STREAM &&
-	    config->transport != CONFIG_BY_UDP;
-	unsigned hras = 0;
-	int err = 0;
-
-	u->climb_us = CLOCK_NEVER;
-	for (size_t i = 0; err == 0 && config->urls[i] != NULL; i++) {
-		if (!is_first_of_its_host(config, i))
-			continue;
-		if (direct)
-			err = add_ways(u, config, i, NULL, hras);
-		if (err == 0 && by_proxy)
-			err = add_ways(u, config, i, config->proxy, hras);
-		hras++;
-	}
-	if (err == 0 && u->ladder.n == 0) {
-		log_error("uplink", "tunnel.transport leaves no way: there is no proxy");
-		err = ERR_MALFORMED;
-	}
-	u->way = u->ways[0];
-	return err;
-}
-
 /* -- One way is asked -- */
 
-static void
-way_quiet(struct uplink_way *w)
+void
+uplink_climb_quiet(struct uplink_way *w)
 {
 	for (size_t i = 0; i < w->hellos_n; i++) {
 		if (w->hellos[i].request != NULL)
@@ -112,19 +33,9 @@ way_quiet(struct uplink_way *w)
 }
 
 void
-uplink_climb_free(struct uplink *u)
-{
-	for (size_t i = 0; i < u->ladder.n; i++) {
-		way_quiet(u->ways[i]);
-		uplink_route_free(u->ways[i]->route);
-		mem_free(u->ways[i]);
-	}
-}
-
-void
 uplink_climb_failed(struct uplink *u, struct uplink_way *w, const char *why, uint64_t least_us)
 {
-	way_quiet(w);
+	uplink_climb_quiet(w);
 	uplink_route_failed(w->route, why, clock_wall_s());
 	ladder_failed(&u->ladder, w->number, least_us, clock_us());
 	u->climb_us = 0;
@@ -139,7 +50,7 @@ take_challenge(struct uplink *u, struct uplink_hello *hello, const struct uplink
 	w->challenge_len = r->body_len < sizeof(w->challenge) ? r->body_len : sizeof(w->challenge);
 	memcpy(w->challenge, r->body, w->challenge_len);
 	w->route->address = hello->address;
-	way_quiet(w);
+	uplink_climb_quiet(w);
 	ladder_answered(&u->ladder, w->number, clock_us());
 	u->climb_us = 0;
 	u->more = true;
@@ -264,6 +175,7 @@ void
 uplink_climb_begin(struct uplink *u, uint64_t wait_us, bool hurry)
 {
 	u->climbed_us = clock_us() + wait_us;
+	uplink_routes_find(u);
 	ladder_climb(&u->ladder, u->climbed_us, hurry);
 	u->climb_us = 0;
 	u->more = true;
@@ -274,7 +186,7 @@ ask_again(struct uplink *u)
 {
 	for (size_t i = 0; i < u->ladder.n; i++)
 		if (ladder_again(&u->ladder, i, clock_us()))
-			way_quiet(u->ways[i]);
+			uplink_climb_quiet(u->ways[i]);
 	u->climb_us = 0;
 	u->more = true;
 }
@@ -350,7 +262,8 @@ void
 uplink_climb_settle(struct uplink *u, struct uplink_way *w)
 {
 	for (size_t i = 0; i < w->number; i++)
-		if (u->ladder.rung[i].state != LADDER_ANSWERS && u->ways[i]->route->why[0] == '\0')
+		if (!u->ladder.rung[i].absent && u->ladder.rung[i].state != LADDER_ANSWERS &&
+		    u->ways[i]->route->why[0] == '\0')
 			uplink_route_failed(u->ways[i]->route, "no answer so far", clock_wall_s());
 	ladder_settle(&u->ladder, w->number, clock_us());
 	w->route->why[0] = '\0';
@@ -371,8 +284,9 @@ say_nothing_gets_through(struct uplink *u)
 		if (u->ways[i]->turned_away)
 			return; /* that was said, and is something else */
 	for (size_t i = 0; i < u->ladder.n && n < sizeof(text); i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s: %s", i == 0 ? "" : "; ",
-		    u->ways[i]->route->name, u->ways[i]->route->why);
+		if (!u->ladder.rung[i].absent)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s: %s",
+			    n == 0 ? "" : "; ", u->ways[i]->route->name, u->ways[i]->route->why);
 	if (strcmp(text, u->round) == 0)
 		return;
 	memcpy(u->round, text, sizeof(text));

@@ -17,11 +17,13 @@
 /*
  * The inside of the uplink, for its own files:
  *   uplink.c          the interface, the turn of the loop, the timers
+ *   uplink_routes.c   the routes that there are, direct and by proxies
  *   uplink_climb.c    the routes: asking them (HELLO), taking the best that answers (RESPONSE)
  *   uplink_session.c  adopting and renewing sessions; what people are told
  *   uplink_link.c     the streams of the tunnel and the requests that carry them
  *   uplink_burst.c    the bounded ones among them
  *   uplink_rekey.c    another key for the session that there is
+ *   uplink_verdict.c  whether a way lets bodies stream, by probes
  *   uplink_way.c      which route the streams take, and leaving it for another in mid-session
  *
  * Handlers of libcurl and of the tunnel only note what is to be done; the turn does it
@@ -40,6 +42,9 @@ struct uplink_way {
 	struct uplink *uplink;
 	struct uplink_route *route;
 	size_t number;
+	size_t url;    /* which of the configuration */
+	unsigned rank; /* 0 = direct, else the place of its proxy among those to try */
+	bool named;    /* its proxy is, by the last answer */
 
 	/* While it is asked: each address gets a HELLO, one a little after the other. */
 	struct uplink_lookup *lookup; /* NULL: none is under way */
@@ -98,6 +103,8 @@ struct uplink {
 	struct uplink_http *http;
 	int transport; /* enum config_transport */
 
+	struct uplink_routes *routes;
+
 	/* The climb. */
 	struct ladder ladder;
 	struct uplink_way *ways[LADDER_MAX]; /* as in `ladder` */
@@ -111,11 +118,18 @@ struct uplink {
 	uint64_t climbed_us;               /* when it began */
 	char round[512];                   /* said of the last round in which all failed */
 
+	/* Whether it streams. */
+	struct uplink_probe *probe; /* NULL: none is under way */
+	struct uplink_way *probed;
+	uint32_t probe_serial;            /* of this session */
+	uint64_t probe_us, probe_wait_us; /* when the one in use is probed again; CLOCK_NEVER */
+
 	/* Which way the streams go. */
 	struct uplink_way *way;  /* new streams; never NULL */
 	struct uplink_way *from; /* left for `way`, on trial since trial_us; NULL = none is */
 	uint64_t trial_us;
 	struct uplink_doubt doubt[2]; /* by enum tunnel_dir */
+	bool doubt_probed;            /* the ways were, in this doubt */
 	uint64_t watched_us;
 	unsigned unproven_n; /* links that have not lived yet */
 
@@ -159,12 +173,20 @@ struct uplink {
 
 void uplink_enter(struct uplink *u);
 void uplink_leave(struct uplink *u); /* the outermost one does what was noted */
+void uplink_transport(const struct uplink *u, char out[static UPLINK_TRANSPORT_MAX]);
+
+/* -- uplink_routes.c -- */
+
+/* Makes the direct ways of the configuration; the others follow. ERR_MALFORMED, logged. */
+int uplink_routes_new(struct uplink *u, const struct uplink_config *config);
+void uplink_routes_free(struct uplink *u);
+void uplink_routes_find(struct uplink *u); /* asks for the proxies of now */
+void uplink_routes_network_changed(struct uplink *u);
 
 /* -- uplink_climb.c -- */
 
-/* Makes the ways of the configuration. ERR_MALFORMED, logged. */
-int uplink_climb_init(struct uplink *u, const struct uplink_config *config);
-void uplink_climb_free(struct uplink *u);
+void uplink_climb_quiet(struct uplink_way *w); /* nothing is asked of it any more */
+
 void uplink_climb_begin(struct uplink *u, uint64_t wait_us, bool hurry);
 /* The network is another one: what failed or is being asked is asked anew, now. */
 void uplink_climb_refresh(struct uplink *u);
@@ -231,6 +253,13 @@ void uplink_burst_open(struct uplink_link *l, const char *path);
 void uplink_burst_wake(struct uplink_link *l);
 void uplink_burst_post(struct uplink *u); /* what is loaded */
 
+/* -- uplink_verdict.c -- */
+
+void uplink_verdict_ask(struct uplink *u, struct uplink_way *w); /* one at a time */
+void uplink_verdict_cancel(struct uplink *u);
+void uplink_verdict_run(struct uplink *u, uint64_t now_us);
+void uplink_verdict_apply(struct uplink *u); /* what is known of the way in use */
+
 /* -- uplink_way.c -- */
 
 void uplink_way_begin(struct uplink *u, struct uplink_way *w); /* a session was opened over it */
@@ -239,9 +268,12 @@ struct uplink_way *uplink_way_for(struct uplink *u, enum tunnel_dir dir); /* of 
 void uplink_way_ended(struct uplink *u, struct uplink_link *l, enum tunnel_why why,
     const struct uplink_http_result *r);
 void uplink_way_answers(struct uplink *u, struct uplink_way *w); /* a better one than in use */
+void uplink_way_next(struct uplink *u);                          /* those that answered meanwhile */
+/* It was probed, and is not in use: what it holds back, in words, "" = nothing. */
+void uplink_way_judged(struct uplink *u, struct uplink_way *w, const char *held);
 void uplink_way_run(struct uplink *u, uint64_t now_us);
 uint64_t uplink_way_due_us(const struct uplink *u);
 /* The network is another one, or this machine has slept: our own addresses may be gone. */
-void uplink_way_shaken(struct uplink *u);
+void uplink_way_shaken(struct uplink *u, bool slept);
 
 #endif

@@ -6,6 +6,12 @@
 #include "base/clock.h"
 #include "tunnel/tunnel.h"
 
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 void
 ladder_init(struct ladder *l, uint64_t seed)
 {
@@ -15,34 +21,52 @@ ladder_init(struct ladder *l, uint64_t seed)
 	l->seed = seed;
 }
 
-size_t
-ladder_add(struct ladder *l, unsigned hras)
+bool
+ladder_insert(struct ladder *l, size_t at, unsigned hras, uint64_t now_us)
 {
 	if (l->n == LADDER_MAX)
-		return LADDER_NONE;
-	l->rung[l->n] = (struct ladder_rung){ .hras = hras, .due_us = CLOCK_NEVER };
-	return l->n++;
+		return false;
+	memmove(&l->rung[at + 1], &l->rung[at], (l->n - at) * sizeof(l->rung[0]));
+	l->rung[at] = (struct ladder_rung){
+		.hras = hras, .fresh = true, .since_us = now_us, .due_us = now_us
+	};
+	if (l->in_use != LADDER_NONE && l->in_use >= at)
+		l->in_use++;
+	l->n++;
+	return true;
+}
+
+bool
+ladder_better(const struct ladder *l, size_t a, size_t b)
+{
+	if (l->rung[a].held != l->rung[b].held)
+		return l->rung[b].held;
+	return a < b;
 }
 
 void
 ladder_climb(struct ladder *l, uint64_t from_us, bool hurry)
 {
 	uint64_t due_us = from_us, step_us = hurry ? LADDER_HURRY_US : LADDER_STAGGER_US;
+	const struct ladder_rung *last = NULL;
 
 	l->climbing = true;
 	l->grace_us = CLOCK_NEVER;
 	for (size_t i = 0; i < l->n; i++) {
 		struct ladder_rung *r = &l->rung[i];
 
-		if (i > 0)
-			due_us += r->hras == l->rung[i - 1].hras ? step_us : LADDER_NEXT_HRAS_US;
+		if (r->absent)
+			continue;
+		if (last != NULL)
+			due_us += r->hras == last->hras ? step_us : LADDER_NEXT_HRAS_US;
+		last = r;
 		r->failures_n = 0;
 		r->fresh = r->state != LADDER_ASKED;
 		if (r->state == LADDER_ASKED)
 			continue;
 		r->state = LADDER_WAITS;
 		r->since_us = from_us;
-		r->due_us = due_us;
+		r->due_us = later(due_us, r->least_us);
 	}
 }
 
@@ -51,11 +75,12 @@ may_be_asked(const struct ladder *l, size_t i, bool calm)
 {
 	const struct ladder_rung *r = &l->rung[i];
 
-	if (r->state != LADDER_WAITS)
+	if (r->state != LADDER_WAITS || r->absent)
 		return false;
 	if (l->climbing)
 		return true;
-	return i < l->in_use && l->in_use != LADDER_NONE &&
+	/* What held bodies back may not do so for ever. */
+	return l->in_use != LADDER_NONE && (i < l->in_use || ladder_better(l, i, l->in_use)) &&
 	    (calm || r->hras == l->rung[l->in_use].hras);
 }
 
@@ -138,6 +163,7 @@ ladder_failed(struct ladder *l, size_t i, uint64_t least_us, uint64_t now_us)
 	wait_us = l->climbing ?
 	    tunnel_backoff_us(r->failures_n, LADDER_RETRY_BASE_US, LADDER_RETRY_CAP_US, &l->seed) :
 	    better_wait_us(l, r->failures_n);
+	r->least_us = now_us + least_us;
 	r->due_us = now_us + (wait_us > least_us ? wait_us : least_us);
 	if (l->climbing)
 		move_up(l, i, now_us);
@@ -166,18 +192,18 @@ may_answer(const struct ladder_rung *r)
 size_t
 ladder_winner(const struct ladder *l, uint64_t now_us)
 {
-	bool pending = false;
+	size_t best = LADDER_NONE;
 
 	if (!l->climbing)
 		return LADDER_NONE;
-	for (size_t i = 0; i < l->n; i++) {
-		const struct ladder_rung *r = &l->rung[i];
-
-		if (r->state == LADDER_ANSWERS && !r->barred)
-			return pending && now_us < l->grace_us ? LADDER_NONE : i;
-		pending |= may_answer(r);
-	}
-	return LADDER_NONE;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->rung[i].state == LADDER_ANSWERS && !l->rung[i].barred &&
+		    (best == LADDER_NONE || ladder_better(l, i, best)))
+			best = i;
+	for (size_t i = 0; i < l->n && best != LADDER_NONE && now_us < l->grace_us; i++)
+		if (may_answer(&l->rung[i]) && ladder_better(l, i, best))
+			return LADDER_NONE;
+	return best;
 }
 
 void
@@ -190,12 +216,12 @@ ladder_settle(struct ladder *l, size_t i, uint64_t now_us)
 		struct ladder_rung *r = &l->rung[k];
 
 		/* A better one may still answer, only late. */
-		if (r->state == LADDER_ASKED && k < i)
+		if (r->state == LADDER_ASKED && ladder_better(l, k, i))
 			continue;
 		if (r->failures_n == 0 && k != i)
 			r->failures_n = 1;
 		enter(r, LADDER_WAITS, now_us);
-		r->due_us = k < i ? now_us + better_wait_us(l, r->failures_n) : CLOCK_NEVER;
+		r->due_us = k == i ? CLOCK_NEVER : now_us + better_wait_us(l, r->failures_n);
 	}
 }
 
@@ -204,18 +230,23 @@ ladder_refresh(struct ladder *l, uint64_t now_us)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		l->rung[i].failures_n = 0;
+		l->rung[i].held &= i == l->in_use;
 		if (l->rung[i].state == LADDER_WAITS && l->rung[i].due_us > now_us)
-			l->rung[i].due_us = now_us;
+			l->rung[i].due_us = later(now_us, l->rung[i].least_us);
 	}
 }
 
 bool
 ladder_all_failed(const struct ladder *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (l->rung[i].failures_n == 0)
+	bool any = false;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (!l->rung[i].absent && l->rung[i].failures_n == 0)
 			return false;
-	return l->climbing;
+		any |= !l->rung[i].absent;
+	}
+	return any && l->climbing;
 }
 
 uint64_t

@@ -8,7 +8,7 @@
 
 /*
  * Which route is asked when, and which of those that answer is taken: the order of the rungs, the
- * best first, with the back-off of each. Pure: it knows routes by their number (0 is the best), does
+ * best first (those that hold bodies back behind all others), with the back-off of each. Pure: it knows routes by their number (0 is the best), does
  * nothing, and is given the time. Private to the uplink.
  *
  * While it *climbs* all routes are asked, one a little after the other, and those that fail again
@@ -36,9 +36,12 @@ struct ladder_rung {
 	enum ladder_state state;
 	uint64_t since_us;   /* of the state */
 	uint64_t due_us;     /* when it is asked, while it waits */
+	uint64_t least_us;   /* not before that, whatever happens */
 	unsigned failures_n; /* in a row */
 	bool fresh;          /* not yet asked in this climb */
 	bool barred;         /* is not to be taken: leads elsewhere than to our session */
+	bool absent;         /* there is no such way, or no longer */
+	bool held;           /* bodies are held back on it: any other that answers is better */
 };
 
 struct ladder {
@@ -52,8 +55,12 @@ struct ladder {
 
 void ladder_init(struct ladder *l, uint64_t seed);
 
-/* Another rung below those that are there; its number, LADDER_NONE beyond LADDER_MAX. */
-size_t ladder_add(struct ladder *l, unsigned hras);
+/* Another rung at this place, before the one that has it now, or behind all; while one climbs it is
+ * asked at once. False beyond LADDER_MAX. */
+bool ladder_insert(struct ladder *l, size_t at, unsigned hras, uint64_t now_us);
+
+/* Rung a is better than b. */
+bool ladder_better(const struct ladder *l, size_t a, size_t b);
 
 /* All are asked from `from_us` on, back-off forgotten. Those that are being asked go on. */
 void ladder_climb(struct ladder *l, uint64_t from_us, bool hurry);

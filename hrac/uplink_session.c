@@ -45,13 +45,15 @@ void
 uplink_set_state(struct uplink *u, enum tunnel_state state)
 {
 	const struct uplink_route *r = u->way->route;
+	char transport[UPLINK_TRANSPORT_MAX];
 
 	if (state == u->state)
 		return;
 	if (state == TUNNEL_UP_STATE) {
 		u->up_us = clock_us();
 		u->cause[0] = '\0';
-		log_info("uplink", "the tunnel to %s is up (%s)", r->base, r->transport);
+		uplink_transport(u, transport);
+		log_info("uplink", "the tunnel to %s is up (%s)", r->base, transport);
 	} else if (u->state == TUNNEL_UP_STATE) {
 		log_warn("uplink", "the tunnel to %s is down", r->base);
 	}
@@ -68,6 +70,7 @@ uplink_session_drop(struct uplink *u)
 {
 	if (u->tunnel == NULL)
 		return;
+	uplink_verdict_cancel(u);
 	uplink_link_drop_all(u);
 	uplink_rekey_cancel(u);
 	tunnel_tally_add(&u->counters.tally, tunnel_stats(u->tunnel));
@@ -114,6 +117,8 @@ uplink_session_adopt(struct uplink *u, const struct tunnel_grant *grant)
 	u->opening = false;
 	u->renew = false;
 	u->up_us = 0;
+	u->probe_serial = 0;
+	u->probe_us = CLOCK_NEVER;
 	u->counters.uplink_sessions++;
 	log_info("uplink", "session %016llx with %s, %s%s", (unsigned long long)grant->session,
 	    u->ways[u->ladder.in_use]->route->base, cipher_str(grant->cipher), news);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "config/config.h"
+#include "hrac/network.h"
 #include "hrac/uplink_impl.h"
 
 /*
@@ -15,6 +17,7 @@
  * old ones carry on until their successors live, and if none does, all is as it was.
  */
 #define WATCH_US (20 * CLOCK_MS)    /* between two looks while in doubt */
+#define HOLDS_US (700 * CLOCK_MS)   /* by then a fresh stream lives, if it may */
 #define TRIAL_US (3 * CLOCK_S)      /* so long a better way has to prove itself */
 #define AWAY_US (5 * CLOCK_S)       /* then another HRAS is taken, ... */
 #define AWAY_BUSY_US (10 * CLOCK_S) /* ... later with calls, which end by it */
@@ -26,11 +29,19 @@ session_of(const struct uplink *u)
 	return tunnel_grant(u->tunnel)->session;
 }
 
+/* Of both directions the one that has it for longer. */
+static uint64_t
+doubt_since_us(const struct uplink *u)
+{
+	uint64_t up_us = u->doubt[TUNNEL_UP].since_us, down_us = u->doubt[TUNNEL_DOWN].since_us;
+
+	return up_us < down_us ? up_us : down_us;
+}
+
 static bool
 in_doubt(const struct uplink *u)
 {
-	return u->doubt[TUNNEL_UP].since_us != CLOCK_NEVER ||
-	    u->doubt[TUNNEL_DOWN].since_us != CLOCK_NEVER;
+	return doubt_since_us(u) != CLOCK_NEVER;
 }
 
 static void
@@ -47,6 +58,8 @@ uplink_way_begin(struct uplink *u, struct uplink_way *w)
 	u->from = NULL;
 	w->route->session = session_of(u);
 	forget_doubt(u);
+	uplink_verdict_apply(u);
+	uplink_verdict_ask(u, w);
 }
 
 /* -- What is known of a way by its streams -- */
@@ -109,6 +122,7 @@ settle(struct uplink *u, struct uplink_way *w, const char *why_not_before)
 	u->from = NULL;
 	uplink_climb_settle(u, w);
 	forget_doubt(u);
+	uplink_verdict_apply(u);
 	if (w != before)
 		replace_those_of_others(u);
 }
@@ -120,6 +134,7 @@ try_way(struct uplink *u, struct uplink_way *w)
 	u->from = u->way;
 	u->way = w;
 	u->trial_us = clock_us();
+	uplink_verdict_apply(u);
 	replace_those_of_others(u);
 }
 
@@ -137,12 +152,18 @@ end_trial(struct uplink *u, const char *why)
 			uplink_link_abort(l, TUNNEL_WHY_CUT);
 	tunnel_retry(u->tunnel, clock_us());
 	forget_doubt(u);
+	uplink_verdict_apply(u);
+	uplink_way_next(u);
 }
 
 /* A preferred HRAS is back; to go there ends what calls there are, so there are none. */
 static void
-go_home(struct uplink *u)
+go_home(struct uplink *u, struct uplink_way *w)
 {
+	if (u->busy || w->number > u->way->number) {
+		uplink_climb_failed(u, w, "", 0);
+		return;
+	}
 	u->opening = true;
 	uplink_climb_begin(u, 0, false);
 }
@@ -152,14 +173,37 @@ uplink_way_answers(struct uplink *u, struct uplink_way *w)
 {
 	const struct ladder *l = &u->ladder;
 
-	if (u->tunnel == NULL || u->opening || w->number > u->way->number)
+	/* One at a time: uplink_way_next follows. */
+	if (u->tunnel == NULL || u->opening || u->from != NULL || u->probe != NULL)
 		return;
-	if (u->from != NULL)
-		return; /* one at a time: it is asked again */
-	if (l->rung[w->number].hras == l->rung[u->way->number].hras)
+	if (l->rung[w->number].hras != l->rung[u->way->number].hras)
+		go_home(u, w);
+	else if (u->transport == CONFIG_BY_POLL)
 		try_way(u, w);
-	else if (!u->busy)
-		go_home(u);
+	else
+		uplink_verdict_ask(u, w);
+}
+
+void
+uplink_way_next(struct uplink *u)
+{
+	for (size_t i = 0; i < u->ladder.n && !u->ladder.climbing; i++)
+		if (u->ladder.rung[i].state == LADDER_ANSWERS && u->ways[i] != u->way)
+			uplink_way_answers(u, u->ways[i]);
+}
+
+void
+uplink_way_judged(struct uplink *u, struct uplink_way *w, const char *held)
+{
+	if (in_doubt(u)) {
+		/* Streams would have shown by now that they live. */
+		if (*held != '\0')
+			settle(u, w, "nothing comes through any more");
+	} else if (u->from == NULL && ladder_better(&u->ladder, w->number, u->way->number)) {
+		try_way(u, w);
+	} else {
+		uplink_climb_failed(u, w, held, 0);
+	}
 }
 
 /* -- The choice for a new stream -- */
@@ -170,8 +214,10 @@ may_do(const struct uplink *u, size_t i)
 {
 	const struct ladder_rung *r = &u->ladder.rung[i];
 
+	/* Of one that never answered, or failed when it was last asked, nothing is to be hoped. */
 	return u->ways[i] == u->way ||
-	    (!r->barred && (r->state == LADDER_ANSWERS || r->failures_n == 0));
+	    (!r->barred && !r->absent &&
+		(r->state == LADDER_ANSWERS || u->ways[i]->route->why[0] == '\0'));
 }
 
 struct uplink_way *
@@ -296,6 +342,8 @@ doubt(struct uplink *u, enum tunnel_dir dir, uint64_t now_us)
 	if (d->since_us == CLOCK_NEVER) {
 		if (!silent && !d->refused)
 			return;
+		if (!in_doubt(u))
+			u->doubt_probed = false;
 		d->since_us = now_us;
 		d->silent = silent;
 		if (!u->ladder.climbing)
@@ -312,15 +360,27 @@ doubt(struct uplink *u, enum tunnel_dir dir, uint64_t now_us)
 		uplink_climb_settle(u, u->way);
 }
 
+/* Ways that answer, and no stream lives on any: something may have begun to hold bodies back. */
+static void
+suspect_holding(struct uplink *u, uint64_t now_us)
+{
+	uint64_t since_us = doubt_since_us(u);
+	size_t i = ladder_winner(&u->ladder, now_us);
+
+	if (u->doubt_probed || i == LADDER_NONE || since_us == CLOCK_NEVER ||
+	    now_us - since_us < HOLDS_US || u->probe != NULL)
+		return;
+	u->doubt_probed = true;
+	uplink_verdict_ask(u, u->ways[i]);
+}
+
 /* It has had its time, and another HRAS would have us. */
 static void
 leave_hras(struct uplink *u, uint64_t now_us)
 {
-	uint64_t since_us = u->doubt[TUNNEL_UP].since_us, away_us = AWAY_US;
+	uint64_t since_us = doubt_since_us(u), away_us = AWAY_US;
 	bool any = false;
 
-	if (u->doubt[TUNNEL_DOWN].since_us < since_us)
-		since_us = u->doubt[TUNNEL_DOWN].since_us;
 	if (u->busy)
 		away_us = AWAY_BUSY_US;
 	if (since_us == CLOCK_NEVER || now_us - since_us < away_us)
@@ -363,6 +423,7 @@ uplink_way_run(struct uplink *u, uint64_t now_us)
 	}
 	doubt(u, TUNNEL_UP, now_us);
 	doubt(u, TUNNEL_DOWN, now_us);
+	suspect_holding(u, now_us);
 	leave_hras(u, now_us);
 }
 
@@ -379,37 +440,58 @@ uplink_way_due_us(const struct uplink *u)
 
 /* -- When the ground shakes -- */
 
+/* From which of our addresses this machine would now go to that peer. */
 static bool
-is_ours(const struct addr *a)
+source_for(const char *peer, struct addr *out)
 {
-	struct addr any_port = *a;
-	bool ours;
-	int fd = socket(a->u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage own;
+	socklen_t len = sizeof(own);
+	struct addr to;
+	bool known;
+	int fd;
 
-	addr_set_port(&any_port, 0);
-	ours = fd >= 0 && bind(fd, &any_port.u.sa, addr_len(&any_port)) == 0;
+	if (addr_parse(peer, 0, &to) < 0)
+		return false;
+	fd = socket(to.u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	known = fd >= 0 && connect(fd, &to.u.sa, addr_len(&to)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&own, &len) == 0;
+	if (known)
+		addr_from_sockaddr((struct sockaddr *)&own, out);
 	if (fd >= 0)
 		close(fd);
-	return ours;
+	return known;
 }
 
-void
-uplink_way_shaken(struct uplink *u)
+/*
+ * Streams from an address that is gone will never hear anything again. When the way out has another
+ * address now they may live or not: they are replaced, and carry on until then.
+ */
+static bool
+drop_stranded(struct uplink *u)
 {
-	struct addr local, gone = { 0 };
+	struct addr local, source, gone = { 0 };
+	bool known = source_for(u->way->route->peer, &source), moved = false;
 	struct uplink_link *l;
 
-	uplink_climb_refresh(u);
-	if (u->tunnel == NULL)
-		return;
 	LIST_FOREACH(l, &u->links, link) {
 		if (l->aborted || l->request == NULL || !uplink_http_local(l->request, &local))
 			continue;
+		if (known && l->way == u->way && !addr_same_host(&local, &source))
+			moved = true;
 		/* The many of one address are asked for once. */
-		if (addr_equal(&local, &gone) || !is_ours(&local)) {
+		if (addr_equal(&local, &gone) || !network_has(&local)) {
 			gone = local;
 			uplink_link_abort(l, TUNNEL_WHY_CUT);
 		}
 	}
-	tunnel_kick(u->tunnel, clock_us());
+	return moved;
+}
+
+void
+uplink_way_shaken(struct uplink *u, bool slept)
+{
+	uplink_routes_network_changed(u);
+	uplink_climb_refresh(u);
+	if (u->tunnel != NULL && (drop_stranded(u) || slept))
+		tunnel_kick(u->tunnel, clock_us());
 }

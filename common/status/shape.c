@@ -82,6 +82,28 @@ datagrams(const struct shape_datagrams *d)
 	    "keep_s", known((double)d->keep_us / 1000000, 0.1));
 }
 
+static json_t *
+refused(const struct shape_tunnel *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->refused_n; i++)
+		json_array_append_new(list,
+		    json_pack("{s:o, s:o, s:o}", "route", shape_text(t->refused[i].route), "why",
+			shape_text(t->refused[i].why), "at", integer(t->refused[i].wall_s)));
+	return list;
+}
+
+static json_t *
+causes(const struct shape_tunnel *t)
+{
+	json_t *map = json_object();
+
+	for (size_t i = 0; i < t->causes_n; i++)
+		json_object_set_new(map, t->causes[i].name, integer(t->causes[i].n));
+	return map;
+}
+
 json_t *
 shape_tunnel(const struct shape_tunnel *t)
 {
@@ -94,6 +116,10 @@ shape_tunnel(const struct shape_tunnel *t)
 	    shape_text(t->last_error ? t->last_error : ""), "last_error_at",
 	    integer(t->last_error_wall_s));
 
+	json_object_set_new(j, "rung", shape_text(t->rung));
+	json_object_set_new(j, "route", shape_text(t->route));
+	json_object_set_new(j, "refused", refused(t));
+	json_object_set_new(j, "reconnect_causes", causes(t));
 	json_object_set_new(j, "srtt_ms", srtt);
 	json_object_set_new(j, "min_rtt_ms", rounded((double)least_rtt_us(t) / 1000, 0.01));
 	json_object_set_new(j, "cipher", t->cipher == NULL ? json_null() : json_string(t->cipher));

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -38,16 +39,32 @@ struct shape_datagrams {   /* of a tunnel: voice by UDP, beside its connections 
 	uint64_t keep_us; /* so often the way is kept open without a call; 0 = not by this end */
 };
 
+struct shape_refused { /* a better route than the one in use */
+	const char *route, *why;
+	uint64_t wall_s; /* when it was tried last */
+};
+
+struct shape_cause { /* why connections, routes or sessions had to be made anew */
+	const char *name;
+	uint64_t n;
+};
+
 struct shape_tunnel {
 	const char *agent;
 	const char *state;     /* "up", "connecting", "down" */
 	const char *transport; /* "http", "https via proxy" ... */
 	const char *cipher;    /* by which it is sealed, "none"; NULL = there is no session */
-	const char *peer;      /* the other end's address as seen here, NULL = none */
-	unsigned connections;  /* live pairs of GET and POST, as tunnel.connections counts them */
-	uint64_t rtt_us;       /* smoothed; 0 = not measured */
-	uint64_t min_rtt_us;   /* likewise; of the last minute */
-	bool guarded;          /* redundancy is held back */
+	const char *rung;      /* "udp", "stream", "proxy", "poll"; NULL = not known here */
+	const char *route;     /* in use; NULL = not known here */
+	const struct shape_refused *refused;
+	size_t refused_n;
+	const struct shape_cause *causes;
+	size_t causes_n;
+	const char *peer;     /* the other end's address as seen here, NULL = none */
+	unsigned connections; /* live pairs of GET and POST, as tunnel.connections counts them */
+	uint64_t rtt_us;      /* smoothed; 0 = not measured */
+	uint64_t min_rtt_us;  /* likewise; of the last minute */
+	bool guarded;         /* redundancy is held back */
 	struct shape_way up, down;
 	const struct shape_datagrams *datagrams; /* NULL = there are none */
 	uint64_t since_s;                        /* in this state */

@@ -237,6 +237,8 @@ http_pair_start_uplink(struct http_pair *p)
 	/* Over the loopback the direct way is always there, and is the better one. */
 	if (config.proxy != NULL && config.transport == CONFIG_AUTO)
 		config.transport = CONFIG_BY_PROXY;
+	if (config.proxy == NULL)
+		config.proxy = "none";
 	if (uplink_new(p->base, &config, &handlers, p, &p->uplink) < 0)
 		abort();
 	mem_free(url);

@@ -20,7 +20,7 @@ climbing(unsigned n, unsigned m)
 
 	ladder_init(&l, 7);
 	for (unsigned i = 0; i < n + m; i++)
-		assert_int_equal(ladder_add(&l, i >= n), i);
+		assert_true(ladder_insert(&l, i, i >= n, T0));
 	ladder_climb(&l, T0, false);
 	return l;
 }
@@ -158,6 +158,7 @@ while_nothing_gets_through_each_is_asked_again_after_waits_that_grow(void **stat
 	assert_true(longest_us > LADDER_RETRY_CAP_US / 2);
 	ladder_asked(&l, 0, now_us);
 	ladder_failed(&l, 0, 30 * CLOCK_S, now_us);
+	ladder_refresh(&l, now_us);
 	assert_true(ladder_due_us(&l, true) >= now_us + 30 * CLOCK_S);
 }
 
@@ -246,12 +247,61 @@ what_was_answered_to_another_hello_counts_for_nothing(void **state)
 }
 
 static void
+a_rung_that_holds_bodies_back_is_behind_all_others_and_asked_again(void **state)
+{
+	struct ladder l = climbing(2, 0);
+	uint64_t later_us = T0 + 20 * CLOCK_S;
+
+	(void)state;
+	l.rung[0].held = true;
+	for (size_t i = 0; i < 2; i++) {
+		ladder_asked(&l, i, T0);
+		ladder_answered(&l, i, T0);
+	}
+	assert_int_equal(ladder_winner(&l, T0), 1);
+	ladder_settle(&l, 1, T0);
+	assert_int_equal(ladder_next(&l, true, later_us), 0);
+	/* And where it is all that there was, a worse one that does not is looked for. */
+	ladder_settle(&l, 0, T0);
+	assert_int_equal(ladder_next(&l, true, later_us), 1);
+	assert_true(ladder_better(&l, 1, 0));
+}
+
+static void
+a_rung_that_becomes_known_takes_its_place_and_is_asked(void **state)
+{
+	struct ladder l = climbing(2, 0);
+
+	(void)state;
+	ladder_asked(&l, 0, T0);
+	ladder_answered(&l, 0, T0);
+	ladder_settle(&l, 1, T0);
+	assert_true(ladder_insert(&l, 1, 0, T0));
+	assert_int_equal(l.in_use, 2);
+	assert_int_equal(ladder_next(&l, true, T0), 1);
+}
+
+static void
+a_rung_that_is_absent_is_left_out(void **state)
+{
+	struct ladder l = climbing(2, 0);
+
+	(void)state;
+	l.rung[0].absent = true;
+	ladder_climb(&l, T0, false);
+	assert_int_equal(ladder_next(&l, true, T0), 1);
+	ladder_asked(&l, 1, T0);
+	ladder_failed(&l, 1, 0, T0);
+	assert_true(ladder_all_failed(&l));
+}
+
+static void
 no_more_rungs_than_fit(void **state)
 {
 	struct ladder l = climbing(LADDER_MAX, 0);
 
 	(void)state;
-	assert_true(ladder_add(&l, 0) == LADDER_NONE);
+	assert_false(ladder_insert(&l, 0, 0, T0));
 }
 
 int
@@ -274,6 +324,10 @@ main(void)
 		cmocka_unit_test(a_better_hras_is_not_asked_while_there_are_calls),
 		cmocka_unit_test(a_barred_rung_is_neither_taken_nor_waited_for),
 		cmocka_unit_test(what_was_answered_to_another_hello_counts_for_nothing),
+		cmocka_unit_test(
+		    a_rung_that_holds_bodies_back_is_behind_all_others_and_asked_again),
+		cmocka_unit_test(a_rung_that_becomes_known_takes_its_place_and_is_asked),
+		cmocka_unit_test(a_rung_that_is_absent_is_left_out),
 		cmocka_unit_test(no_more_rungs_than_fit),
 	};
 

@@ -13,7 +13,7 @@ class Dns:
             "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
             "--user=root", "--group=root", "--pid-file=", "--bind-interfaces", "--log-queries",
             f"--listen-address={ADDRESS}", "--local=/#/"] + [f"--{record}" for record in records])
-        self.process.wait_output("cleared cache")
+        self.process.wait_output(r"cleared cache|read .* names")
 
     def questions(self):
         """What was asked so far."""
