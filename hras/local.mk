@@ -12,9 +12,10 @@ libgateway_a_SOURCES = \
 	hras/gateway_agent.c \
 	hras/gateway_conn.c hras/gateway_conn.h \
 	hras/gateway_flow.c \
-	hras/gateway_http.c hras/gateway_http.h \
+	hras/gateway_http.c hras/gateway_http.h hras/gateway_http_impl.h \
 	hras/gateway_listen.c \
 	hras/gateway_probe.c \
+	hras/gateway_server.c \
 	hras/gateway_tls.c hras/gateway_tls.h \
 	hras/gateway_udp.c hras/gateway_udp.h
 
