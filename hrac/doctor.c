@@ -310,7 +310,6 @@ doctor_begin(const struct config_hrac *c, const struct doctor_options *options)
 	d->options = options;
 	d->facts.agent = c->tunnel.agent;
 	d->facts.transport = c->tunnel.transport;
-	d->facts.is_long = options->is_long;
 	d->base = event_base_new();
 	if (d->base == NULL)
 		abort(); /* a broken host */

@@ -96,7 +96,6 @@ struct doctor_udp {
 struct doctor_facts {
 	const char *agent;
 	int transport; /* enum config_transport: the rungs that are allowed */
-	bool is_long;  /* it was asked to take its time */
 	struct doctor_host host[DOCTOR_HOSTS_MAX];
 	size_t host_n;
 	struct doctor_route route[DOCTOR_ROUTES_MAX]; /* the best first, by what they are */

@@ -17,6 +17,7 @@
  *   doctor.c        the steps in their order
  *   doctor_net.c    names and TCP, without HTTP
  *   doctor_route.c  a route: the look, the visit, what becomes of bodies
+ *   doctor_udp.c    datagrams
  *   doctor_line.c   the route that would be used: silence, round trips, throughput
  *   doctor_judge.c  what follows from the facts: the route, the calls, the advice
  *   doctor_text.c, doctor_json.c  the facts told
@@ -64,6 +65,11 @@ void doctor_net_look(struct doctor_host *hosts, size_t n);
 void doctor_route_look(struct doctor_visit *v);
 void doctor_route_visit(struct doctor_visit *v);
 void doctor_route_probe(struct doctor_visit *v);
+
+/* -- doctor_udp.c -- */
+
+/* Begins to see whether datagrams pass to `to`, under the key of this visit. */
+void doctor_udp_start(struct doctor_visit *v, const struct addr *to);
 
 /* -- doctor_line.c -- */
 

@@ -167,11 +167,27 @@ measure_throughput(struct doctor_visit *v, enum tunnel_dir dir, uint32_t count)
 	await(&t);
 }
 
+/* First to where HTTP reached HRAS: what HRAS knows of its own address may be private. */
+static void
+start_datagrams(struct doctor_visit *v)
+{
+	struct addr to = v->about.datagrams[0], there;
+
+	if (v->about.datagrams_n == 0)
+		return;
+	if (v->facts->proxy[0] == '\0' && addr_parse(v->facts->look.peer, 0, &there) == 0) {
+		addr_set_port(&there, addr_port(&to));
+		to = there;
+	}
+	doctor_udp_start(v, &to);
+}
+
 void
 doctor_line_measure(struct doctor_visit *v)
 {
 	struct idle idles[DOCTOR_IDLES_MAX];
 
+	start_datagrams(v);
 	start_idles(v, idles);
 	measure_round_trip(v);
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {

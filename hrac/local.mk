@@ -16,7 +16,8 @@ libdoctor_a_SOURCES = \
 	hrac/doctor_line.c \
 	hrac/doctor_net.c \
 	hrac/doctor_route.c \
-	hrac/doctor_text.c
+	hrac/doctor_text.c \
+	hrac/doctor_udp.c
 libuplink_a_SOURCES = \
 	hrac/network.c hrac/network.h \
 	hrac/pac.c hrac/pac.h \

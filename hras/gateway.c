@@ -366,6 +366,7 @@ gateway_recheck(struct gateway *g)
 			gateway_agent_gone(a,
 			    "its secret is another now, or it is no longer configured");
 	}
+	gateway_visits_end(g); /* who may still visit does so again */
 	leave_noting(g);
 }
 

@@ -190,6 +190,12 @@ extern const struct gateway_http_bodies gateway_flow_bodies; /* `user` is the fl
 extern const struct gateway_http_bodies gateway_probe_bodies;
 void gateway_visits_init(struct gateway_visits *visits);
 void gateway_visit_new(struct gateway *g, const struct tunnel_grant *grant); /* copies */
+/*
+ * A datagram of no session, n bytes at `in`, which may be changed. True when it is of a visit: `out` has
+ * the answer (room for DATAGRAM_MAX bytes), *len 0 = there is none.
+ */
+bool gateway_visit_datagram(struct gateway *g, uint8_t *in, size_t n, const struct addr *from,
+    uint8_t *out, size_t *len);
 void gateway_visits_expire(struct gateway *g, uint64_t now_us);
 void gateway_visits_end(struct gateway *g);
 void gateway_prober_end(struct gateway_prober *prober); /* its session or visit is over */

@@ -6,15 +6,19 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "hras/gateway_impl.h"
-#include "tunnel/crypto.h"
+#include "hras/gateway_udp.h"
+#include "tunnel/datagram.h"
 #include "tunnel/probe.h"
 
 /* A session's own echo probes are small; a visit may measure more, but not for ever. */
 #define RUNNING_MAX 32           /* of one session or visit at a time */
 #define SESSION_BODY_MAX 65536   /* bytes of a probe's plan */
 #define VISIT_BYTES_MAX 33554432 /* of all the plans of a visit */
+#define VISIT_DATAGRAMS_MAX 1024
 #define VISITS_MAX 64
 #define VISIT_US (300 * CLOCK_S)
+
+_Static_assert(PROBE_REPORT_MAX <= GATEWAY_HTTP_ANSWER_MAX, "a report has its room");
 
 /* One probe under way. */
 struct gateway_probe {
@@ -38,6 +42,8 @@ struct gateway_visit {
 	uint64_t session;
 	uint64_t since_us;
 	struct gateway_prober prober;
+	struct datagram_end *datagrams;
+	unsigned datagrams_n; /* answered */
 };
 
 /* -- Visits -- */
@@ -69,6 +75,7 @@ static void
 visit_free(struct gateway *g, struct gateway_visit *v)
 {
 	gateway_prober_end(&v->prober);
+	datagram_end_free(v->datagrams);
 	visit_del(g, v);
 	mem_wipe_free(v, sizeof(*v));
 }
@@ -87,7 +94,29 @@ gateway_visit_new(struct gateway *g, const struct tunnel_grant *grant)
 	v->session = grant->session;
 	v->since_us = clock_us();
 	v->prober.bytes_left = VISIT_BYTES_MAX;
+	v->datagrams = datagram_end_new(grant, TUNNEL_SERVER, 0);
 	visit_add(g, v);
+}
+
+bool
+gateway_visit_datagram(struct gateway *g, uint8_t *in, size_t n, const struct addr *from,
+    uint8_t *out, size_t *len)
+{
+	struct gateway_visit *v;
+	uint32_t id;
+
+	*len = 0;
+	if (!datagram_peek(in, n, &id))
+		return false;
+	TAILQ_FOREACH(v, &g->visits.by_age, link) {
+		if (datagram_id(v->session) == id)
+			break;
+	}
+	if (v == NULL || v->datagrams_n >= VISIT_DATAGRAMS_MAX ||
+	    datagram_answer(v->datagrams, in, n, from, out, len) < 0)
+		return false;
+	v->datagrams_n++;
+	return true;
 }
 
 void
@@ -184,10 +213,12 @@ static size_t
 probe_answer(void *arg, void *user, uint8_t *out)
 {
 	struct gateway_probe *p = user;
+	struct addr local = gateway_http_local(p->request);
 	struct probe_about about = { 0 };
 
 	(void)arg;
 	about.tls = gateway_http_fingerprint(p->request, about.fingerprint);
+	about.datagrams_n = gateway_udp_address(p->gateway, &local, &about.datagrams[0]);
 	return probe_report_encode(&p->u.reader, &about, out);
 }
 
@@ -231,8 +262,7 @@ find_prober(struct gateway *g, const struct gateway_request *r, const struct pro
 	struct gateway_visit *v;
 
 	if (a != NULL)
-		return gateway_http_may_be(r, a->name) &&
-			request_probe_genuine(tunnel_grant(a->tunnel), request) ?
+		return gateway_http_may_be(r, a->name) && tunnel_probe_genuine(a->tunnel, request) ?
 		    &a->prober :
 		    NULL;
 	v = visit_find(g, request->session);

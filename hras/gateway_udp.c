@@ -18,6 +18,20 @@ find(struct gateway *g, uint32_t id)
 	return a;
 }
 
+/* Somebody who only looks at the way: answered at once, and nothing is remembered. */
+static bool
+answer_visit(struct gateway_datagrams *l, uint8_t *data, size_t n, const struct udp_path *from)
+{
+	uint8_t out[DATAGRAM_MAX];
+	size_t len;
+
+	if (!gateway_visit_datagram(l->gateway, data, n, &from->remote, out, &len))
+		return false;
+	if (len > 0)
+		udp_send(l->udp, from, out, len);
+	return true;
+}
+
 static void
 on_datagram(void *arg, uint8_t *data, size_t n, const struct udp_path *from)
 {
@@ -29,7 +43,8 @@ on_datagram(void *arg, uint8_t *data, size_t n, const struct udp_path *from)
 
 	a = datagram_peek(data, n, &id) ? find(g, id) : NULL;
 	if (a == NULL) {
-		g->counters.gateway_datagrams_unknown++;
+		if (!answer_visit(l, data, n, from))
+			g->counters.gateway_datagrams_unknown++;
 		return;
 	}
 	g->depth++;
@@ -137,27 +152,32 @@ fitness(const struct addr *listener, const struct addr *local)
 }
 
 bool
-gateway_datagram_address(const struct gateway_agent *a, struct addr *out)
+gateway_udp_address(const struct gateway *g, const struct addr *local, struct addr *out)
 {
-	const struct gateway *g = a->gateway;
 	unsigned best = 0;
 
-	if (a->tunnel == NULL || !a->datagrams)
+	if (g->datagrams_n == 0)
 		return false;
 	*out = udp_addr(g->datagrams[0].udp);
 	for (size_t i = 0; i < g->datagrams_n; i++) {
 		struct addr listener = udp_addr(g->datagrams[i].udp);
 
-		if (fitness(&listener, &a->local) <= best)
+		if (fitness(&listener, local) <= best)
 			continue;
-		best = fitness(&listener, &a->local);
+		best = fitness(&listener, local);
 		*out = listener;
 	}
 	if (addr_is_any(out)) {
 		uint16_t port = addr_port(out);
 
-		*out = a->local;
+		*out = *local;
 		addr_set_port(out, port);
 	}
 	return addr_is_set(out) && !addr_is_any(out);
+}
+
+bool
+gateway_datagram_address(const struct gateway_agent *a, struct addr *out)
+{
+	return a->tunnel != NULL && a->datagrams && gateway_udp_address(a->gateway, &a->local, out);
 }

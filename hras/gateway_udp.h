@@ -23,6 +23,9 @@ int gateway_udp_start(struct gateway *g, const struct addr *listen, size_t n);
 void gateway_udp_stop(struct gateway *g);
 void gateway_udp_flush(struct gateway *g); /* what was sent in this turn leaves */
 
+/* Where one who came in by our address `local` can send datagrams to; false: nowhere. */
+bool gateway_udp_address(const struct gateway *g, const struct addr *local, struct addr *out);
+
 /* The agent has a session, or it ends. */
 void gateway_udp_begin(struct gateway_agent *a);
 void gateway_udp_end(struct gateway_agent *a);

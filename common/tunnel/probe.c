@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "tunnel/control.h"
 
 #define HEAD_LEN 14 /* u16 number, u32 stamp, u32 segments sent, u32 sent again */
 #define REPORT_VERSION 1
@@ -154,17 +155,6 @@ probe_reader_done(const struct probe_reader *r)
 /* -- The report -- */
 
 static void
-put_addr(struct wire_write *w, const struct addr *a)
-{
-	wire_put_u8(w, addr_is_v6(a) ? 6 : 4);
-	if (addr_is_v6(a))
-		wire_put_bytes(w, &a->u.in6.sin6_addr, 16);
-	else
-		wire_put_bytes(w, &a->u.in4.sin_addr, 4);
-	wire_put_u16(w, addr_port(a));
-}
-
-static void
 put_about(struct wire_write *w, const struct probe_about *about)
 {
 	wire_put_u8(w, about->tls ? PROBE_FINGERPRINT_LEN : 0);
@@ -172,7 +162,7 @@ put_about(struct wire_write *w, const struct probe_about *about)
 		wire_put_bytes(w, about->fingerprint, PROBE_FINGERPRINT_LEN);
 	wire_put_u8(w, (uint8_t)about->datagrams_n);
 	for (size_t i = 0; i < about->datagrams_n; i++)
-		put_addr(w, &about->datagrams[i]);
+		control_put_addr(w, &about->datagrams[i]);
 }
 
 size_t
@@ -187,26 +177,6 @@ probe_report_encode(const struct probe_reader *r, const struct probe_about *abou
 		wire_put_u32(&w, r->came_us[i]);
 	put_about(&w, about);
 	return w.used;
-}
-
-static struct addr
-get_addr(struct wire_read *r)
-{
-	uint8_t family = wire_get_u8(r);
-	const uint8_t *host = wire_get_bytes(r, family == 6 ? 16 : 4);
-	struct addr a = { 0 };
-
-	if (host == NULL || (family != 4 && family != 6)) {
-		r->bad = true;
-		return a;
-	}
-	a.u.sa.sa_family = family == 6 ? AF_INET6 : AF_INET;
-	if (family == 6)
-		memcpy(&a.u.in6.sin6_addr, host, 16);
-	else
-		memcpy(&a.u.in4.sin_addr, host, 4);
-	addr_set_port(&a, wire_get_u16(r));
-	return a;
 }
 
 static void
@@ -224,7 +194,7 @@ get_about(struct wire_read *r, struct probe_about *about)
 	if (about->datagrams_n > PROBE_DATAGRAMS_MAX)
 		r->bad = true;
 	for (size_t i = 0; i < about->datagrams_n && !r->bad; i++)
-		about->datagrams[i] = get_addr(r);
+		about->datagrams[i] = control_get_addr(r);
 }
 
 int

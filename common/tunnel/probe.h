@@ -82,7 +82,7 @@ bool probe_reader_done(const struct probe_reader *r);
 #define PROBE_FINGERPRINT_LEN 32
 #define PROBE_DATAGRAMS_MAX 4
 #define PROBE_REPORT_MAX \
-	(5 + 4 * PROBE_COUNT_MAX + 1 + PROBE_FINGERPRINT_LEN + 1 + 19 * PROBE_DATAGRAMS_MAX)
+	(5 + 4 * PROBE_COUNT_MAX + 1 + PROBE_FINGERPRINT_LEN + 1 + 23 * PROBE_DATAGRAMS_MAX)
 
 /* What HRAS tells of itself by the way, so that what sits in between can be seen. */
 struct probe_about {

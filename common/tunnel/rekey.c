@@ -112,6 +112,14 @@ rekey_find(struct tunnel *t, const struct tunnel_request *r, uint64_t now_us)
 	return NULL;
 }
 
+bool
+tunnel_probe_genuine(const struct tunnel *t, const struct probe_request *r)
+{
+	return request_probe_genuine(&t->grant, r) ||
+	    (t->rekey.next.session != 0 && request_probe_genuine(&t->rekey.next, r)) ||
+	    (t->rekey.before.session != 0 && request_probe_genuine(&t->rekey.before, r));
+}
+
 /* Client: the peer uses the key, too, for it took a stream under it. */
 static bool
 proven(const struct tunnel *t)

@@ -116,6 +116,10 @@ struct tunnel *tunnel_new(const struct tunnel_cfg *cfg, const struct tunnel_hand
 void tunnel_free(struct tunnel *t); /* streams not yet gone are forgotten with it */
 const struct tunnel_grant *tunnel_grant(const struct tunnel *t); /* its key is the one in use */
 
+/* Server: whether a probe (request.h) is of the session, by the key in use, the next or the last. */
+struct probe_request;
+bool tunnel_probe_genuine(const struct tunnel *t, const struct probe_request *r);
+
 /*
  * The two ends agreed upon another key (grant->purpose is HANDSHAKE_REKEY, its session this one). The
  * client uses it at once for new streams, and replaces those that there are; the server, which has it

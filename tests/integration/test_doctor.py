@@ -51,6 +51,7 @@ def test_an_open_network_in_mid_call(lab):
         expect(route[way]["kbit"] > 1000 and route[way]["segments"] > 0, f"{route}")
     expect(0 < route["rtt_min_ms"] <= route["rtt_ms"] < 500, f"{route}")
     expect(printed.all["calls"] > 10 and printed.all["mos"] > 3.5, f"{printed.all}")
+    expect(printed.udp is None, f"HRAS takes no datagrams: {printed.udp}")
     expect(printed.all["hosts"][0]["addresses"][0]["tcp"] == "open", f"{printed.all['hosts']}")
     text = spoken.ends(0)
     for words in ("OK  secret   HRAS knows agent \"office\"", "OK  get ", "OK  post ",
@@ -67,6 +68,33 @@ def test_an_open_network_in_mid_call(lab):
 
 
 test_an_open_network_in_mid_call.seconds = 25
+
+
+def test_datagrams_that_pass_and_that_do_not(lab):
+    """Two offices, one of whose firewalls lets UDP out, by a NAT that gives other ports."""
+    Hras(lab, {"tunnel": {"listen": [f"http:{HRAS}:80", f"udp:{HRAS}:443"]},
+               "agent branch": {"secret": "branch-secret"}}).start()
+    closed, opened = lab.office(), lab.branch()
+    opened.firewall.nft('insert rule inet firewall forward iifname "lan" udp dport 443 accept\n'
+                        "flush chain inet firewall nat\n"
+                        'add rule inet firewall nat oifname "wan" meta l4proto udp masquerade '
+                        "to :50000-50999\n"
+                        'add rule inet firewall nat oifname "wan" masquerade')
+    (_, shut), (_, wide) = _all_begun(_hrac(closed, "shut"), _hrac(opened, "wide"))
+    facts = Facts(None, 0, doctor=shut)
+    expect(facts.rung == "stream" and not facts.udp["possible"], f"{facts.udp}")
+    facts.advises("lets UDP out to port 443")
+    facts = Facts(None, 0, doctor=wide)
+    print(facts.udp, facts.rung)
+    udp = facts.udp
+    expect(facts.rung == "udp" and udp["possible"] and udp["answered"] >= 48, f"{udp}")
+    expect(udp["address"] == f"{HRAS}:443" and udp["nat"] and not udp["port_kept"], f"{udp}")
+    expect(udp["mapped"].startswith(opened.wan_address + ":50"), f"{udp}")
+    expect(udp["local"].startswith("192.168.1.5:") and udp["rtt_ms"] < 500, f"{udp}")
+    facts.says("OK", "nat", "other ports")
+
+
+test_datagrams_that_pass_and_that_do_not.seconds = 20
 
 
 def test_what_is_wrong_is_named(lab):

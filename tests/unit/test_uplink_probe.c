@@ -57,6 +57,7 @@ start(struct prober *p)
 	url = mem_printf("http://127.0.0.1:%u", tcp_forwarder_port(p->forwarder));
 	p->route = uplink_route_new(url, NULL);
 	mem_free(url);
+	p->serial = 1000; /* the uplink itself probes, and counts from 1 */
 	p->grant = *tunnel_grant(uplink_tunnel(p->pair.uplink));
 }
 
