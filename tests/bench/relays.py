@@ -19,7 +19,7 @@ FIRST_PORT = 20000                # of an agent
 HRAS_CONF = """
 domains = {{ "example.com" }}
 log_level = warn
-tunnel {{ listen = "127.0.0.1:8000" }}
+tunnel {{ listen = "127.0.0.1:8000" seal = {seal} }}
 agent "office" {{ secret = "bench" }}
 sip {{ listen = {{ "udp:{HRAS}:5060" }} }}
 media {{ address = "{HRAS}" }}
@@ -31,7 +31,7 @@ log_level = warn
 tunnel {{ url = "http://127.0.0.1:8000/"
 	agent = "office"
 	secret = "bench"
-	connections_max = {connections} }}
+	connections_max = {connections} seal = {seal} }}
 sip {{ listen = {{ "udp:{HRAC}:5060" }} }}
 media {{ address = "{HRAC}" }}
 status {{ listen = "127.0.0.1:8080" }}
@@ -150,8 +150,9 @@ class Pair(Relay):
     """hrac and hras as they are, their legs set up by real calls."""
     name = "VoFW"
 
-    def __init__(self, calls, programs, directory, connections=64, wrapper=()):
+    def __init__(self, calls, programs, directory, connections=64, wrapper=(), seal=True):
         super().__init__(calls)
+        self.seal = "true" if seal else "false"
         self.programs, self.directory = programs, directory
         self.connections, self.wrapper = connections, wrapper
         self.phones = None
@@ -171,7 +172,8 @@ class Pair(Relay):
         for name, conf in (("hras", HRAS_CONF), ("hrac", HRAC_CONF)):
             path = os.path.join(self.directory, name + ".conf")
             with open(path, "w") as f:
-                f.write(conf.format(HRAC=HRAC, HRAS=HRAS, connections=self.connections))
+                f.write(conf.format(HRAC=HRAC, HRAS=HRAS, connections=self.connections,
+                                    seal=self.seal))
             with open(os.path.join(self.directory, name + ".log"), "w") as log:
                 self.start(*self.wrapper, os.path.join(self.programs, name, name), "-c", path,
                            stderr=log)
