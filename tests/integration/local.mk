@@ -8,7 +8,7 @@ EXTRA_DIST += tests/integration/README.md tests/integration/run tests/integratio
 	tests/integration/test_front.py tests/integration/test_registrar.py tests/integration/test_tunnel.py \
 	tests/integration/test_ladder.py tests/integration/test_line.py tests/integration/test_luck.py tests/integration/test_media.py \
 	tests/integration/test_poll.py \
-	tests/integration/test_proxy.py tests/integration/test_heard.py tests/integration/test_room.py \
+	tests/integration/test_proxy.py tests/integration/test_heard.py tests/integration/test_room.py tests/integration/test_seal.py \
 	tests/integration/test_status.py tests/integration/test_troubles.py \
 	tests/integration/test_udp.py
 

@@ -2,7 +2,9 @@
 """A middlebox of the laboratory's own that does to TCP connections what real ones do on bad days.
 
     relay.py LISTEN-PORT TARGET TARGET-PORT [--life S] [--bytes N] [--throttle RATE --every N]
+             [--spoil N]
 
+--spoil: of each connection one bit is changed, once so many bytes have passed one way.
 --life: each connection ends after so many seconds. --bytes: and after so many bytes either way.
 --throttle: of the connections each N-th (the first of them after N - 1 others) carries only RATE
 bytes a second each way. Ends are RST, as those of middleboxes are. What it did is told on stdout."""
@@ -26,6 +28,7 @@ class Connection:
         self.rate = options.throttle if throttled else None
         self.left = {client: options.bytes or 1 << 62, server: options.bytes or 1 << 62}
         self.credit = dict.fromkeys(self.ends, 0.0)
+        self.spoils = {client: options.spoil or 1 << 62, server: options.spoil or 1 << 62}
         self.waiting = {client: b"", server: b""}
         self.alive = True
 
@@ -47,9 +50,18 @@ class Connection:
             return True
         except OSError:
             return False
-        self.waiting[source] += data[:self.left[source]]
+        self.waiting[source] += self.spoil(source, data)[:self.left[source]]
         self.left[source] -= min(self.left[source], len(data))
         return self.give(source) and data != b"" and self.left[source] > 0
+
+    def spoil(self, source, data):
+        """Changes a bit in the middle of what passes the limit."""
+        before = self.spoils[source]
+        self.spoils[source] -= len(data)
+        if not data or before < 0 or self.spoils[source] >= 0:
+            return data
+        print("spoilt", flush=True)
+        return data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1:]
 
     def give(self, source, passed=0.0):
         """Passes on what waits from `source`; `passed` is the time since it was last asked to."""
@@ -132,6 +144,7 @@ def main():
     parser.add_argument("--life", type=float)
     parser.add_argument("--bytes", type=int)
     parser.add_argument("--throttle", type=float)
+    parser.add_argument("--spoil", type=int)
     parser.add_argument("--every", type=int, default=3)
     Relay(parser.parse_args()).run()
 
