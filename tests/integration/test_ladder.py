@@ -114,6 +114,39 @@ def test_the_second_hras_when_the_first_is_dead(lab):
     expect(_tunnel(client)["route"] == HTTP, "the second")
 
 
+class _Other(Hras):
+    """Another HRAS, elsewhere."""
+
+    def __init__(self, lab, address):
+        super().__init__(lab, {
+            "store": lab.path("other.db"),
+            "tunnel": {"listen": [f"{address}:80"]},
+            "sip": {"listen": [f"udp:{address}:5060"]}, "media": {"address": address}})
+        self.host = lab.internet.host("other", f"{address}/24")
+        self.name = "other"
+
+
+def test_hras_dies_and_comes_back(lab):
+    """The other one is taken when it stays away, and it again when it is back and nobody speaks."""
+    other = "203.0.113.12"
+    home, away = Hras(lab).start(), _Other(lab, other).start()
+    client = Hrac(lab.office(), {"tunnel": {"url": [HTTP, f"http://{other}/"]}}).start()
+    _goes(client, HTTP)
+    home.kill()
+    since = time.monotonic()
+    _goes(client, f"http://{other}/", 20)
+    away.wait_tunnel(agent="office")
+    lab.measured(f"HRAS killed: the other one is in use after {time.monotonic() - since:.1f} s")
+    home.start()
+    since = time.monotonic()
+    _goes(client, HTTP, 60)
+    lab.measured(f"HRAS is back: in use again after {time.monotonic() - since:.1f} s")
+    home.wait_tunnel(agent="office")
+
+
+test_hras_dies_and_comes_back.seconds = 40
+
+
 # -- Names --
 
 def _named(lab, records):

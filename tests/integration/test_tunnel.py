@@ -319,6 +319,8 @@ def test_an_idle_tunnel_costs_less_than_100_bytes_a_second(lab):
     capture = Capture(office.firewall, device="wan")
     pair = Pair(lab, office=office)
     pair.registered("alice", office.p1, HRAC)
+    wait_for("the probe to be over", lambda: len(office.hrac.run(
+        "ss", "-Htn", "state", "established", "dport", "=", ":80").splitlines()) == 2)
     opened = _pairs(capture)
     for attempt in range(3):
         quiet = Capture(office.firewall, f"idle{attempt}", device="wan")

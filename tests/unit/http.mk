@@ -18,6 +18,9 @@ unit_tests += tests/unit/test_uplink_gateway
 tests_unit_test_uplink_gateway_SOURCES = tests/unit/test_uplink_gateway.c $(http_pair_sources)
 tests_unit_test_uplink_gateway_LDADD = $(http_pair_libs)
 
+unit_tests += tests/unit/test_network
+tests_unit_test_network_LDADD = libuplink.a $(LDADD)
+
 unit_tests += tests/unit/test_uplink_ladder
 tests_unit_test_uplink_ladder_LDADD = libuplink.a $(LDADD)
 

@@ -218,15 +218,15 @@ least_hras_loads_with_the_defaults_of_the_rest(void **state)
 static void
 every_hrac_option_is_read(void **state)
 {
-	struct config_hrac *c =
-	    good_hrac("/* all of it */ log_level = debug // bare words do\n"
-		      "tunnel { url = { https://hras.example.com:8443/voice/, http://b/ }\n"
-		      "transport = poll agent = 'a.b-c_9'\n"
-		      "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
-		      "proxy_user = u proxy_password = \"\" ca = /dev/null seal = false connections_max = 250\n"
-		      "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
-		      "sip { listen = UDP:[2001:db8::2] }\n"
-		      "media { address = 2001:db8::2 ports = 6000-6001 max_age = 2s }\n");
+	struct config_hrac *c = good_hrac(
+	    "/* all of it */ log_level = debug // bare words do\n"
+	    "tunnel { url = { https://hras.example.com:8443/voice/, http://b/ }\n"
+	    "transport = poll agent = 'a.b-c_9'\n"
+	    "secret = \"# not a comment { \" proxy = \"http://[2001:db8::1]:3128\"\n"
+	    "proxy_user = u proxy_password = \"\" ca = /dev/null seal = false connections_max = 250\n"
+	    "rotate_bytes = 3G rotate_age = 2h bandwidth_max = 1G }\n"
+	    "sip { listen = UDP:[2001:db8::2] }\n"
+	    "media { address = 2001:db8::2 ports = 6000-6001 max_age = 2s }\n");
 	char str[ADDR_STR_MAX];
 
 	(void)state;
@@ -819,8 +819,9 @@ shipped_hrac_conf_shows_the_true_defaults(void **state)
 
 	(void)state;
 	point_at_real_files(text);
-	assert_int_equal(uncomment_options(text), 14);
+	assert_int_equal(uncomment_options(text), 15);
 	b = good_hrac(text);
+	assert_int_equal(a->tunnel.transport, b->tunnel.transport);
 	assert_int_equal(a->tunnel.seal, b->tunnel.seal);
 	assert_int_equal(a->tunnel.connections_max, b->tunnel.connections_max);
 	assert_true(a->tunnel.rotate_bytes == b->tunnel.rotate_bytes);
