@@ -23,7 +23,7 @@ table ip cloud {{
 }}
 """
 _CLOUD = {
-    "tunnel": {"listen": [f"http:{PRIVATE}:80"]},
+    "tunnel": {"listen": [f"http:{PRIVATE}:80", f"udp:{PRIVATE}:443"]},
     "sip": {"listen": [f"udp:{PRIVATE}:5060", f"tcp:{PRIVATE}:5060"], "advertise": HRAS},
     "media": {"address": PRIVATE, "advertise": HRAS},
 }
@@ -44,7 +44,11 @@ def _into_the_cloud(lab):
 def test_an_hras_behind_one_to_one_nat(lab):
     """Both call each other, hear each other and hang up; nobody hears of the private address."""
     _into_the_cloud(lab)
-    pair = Pair(lab, _CLOUD)
+    office = lab.office()
+    office.firewall.open_udp(443)
+    pair = Pair(lab, _CLOUD, office=office)
+    pair.hrac.wait_status(lambda s: s["tunnels"][0]["transport"] == "udp + http",
+                          "voice to go by UDP, to the public address")
     captures = Capture(lab.internet), Capture(pair.office.lan, "lan")
     alice, bob = pair.inside(answer="auto"), pair.outside(answer="auto")
     for row in wait_for("both to be registered", lambda: (
