@@ -42,6 +42,8 @@ uplink_http_exchange(struct uplink_http *h, struct uplink_route *route, const ch
 
 	set_body(r, body, n);
 	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, EXCHANGE_TIMEOUT_MS);
+	/* One that rests since the session before may be as dead as that, and nobody has said so. */
+	curl_easy_setopt(r->easy, CURLOPT_MAXAGE_CONN, 1L);
 	uplink_knock_first(r);
 	return r;
 }

@@ -516,6 +516,12 @@ flush_acks(struct tunnel *t, uint64_t now_us)
 	s = output_choose(t, 0, now_us);
 	if (s == NULL)
 		return;
+	/* Bursts of nothing but acknowledgements are not acknowledged, and would prove nothing for ever. */
+	if (s->bounded && poll_should_ask(t, now_us)) {
+		t->ack_us = now_us + ACK_DELAY_US;
+		output_ping(t, s, now_us);
+		return;
+	}
 	/* One that is not connected may never be, and begins with a question, which tells them too. */
 	b = s->u.w.path.connected ? batch_new(t, BATCH_ACK, now_us) : NULL;
 	if (b == NULL) {

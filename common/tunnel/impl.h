@@ -354,6 +354,8 @@ bool poll_over(struct tunnel *t, struct tunnel_stream *s, bool orderly, uint64_t
 int poll_make_room(struct tunnel *t, enum tunnel_dir dir); /* for another stream; ERR_FULL */
 void poll_sweep(struct tunnel *t, uint64_t now_us);        /* frees what is kept no longer */
 uint64_t poll_dead_us(const struct tunnel *t, const struct tunnel_stream *s);
+/* Nothing that wants an answer was sent for a heartbeat. */
+bool poll_should_ask(const struct tunnel *t, uint64_t now_us);
 uint64_t poll_due_us(const struct tunnel *t);
 void poll_run(struct tunnel *t, uint64_t now_us);
 /* The client: another one is to be opened, of so many requests at a time. */

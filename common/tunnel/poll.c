@@ -167,7 +167,7 @@ poll_accepted(struct tunnel *t, const struct tunnel_stream *s, uint64_t now_us)
 	}
 	/* While nothing is to be said, the requests that come are the sign of life of this direction. */
 	if (s->bounded && s->writes) {
-		p->heard_us = t->alive_us[s->dir] = now_us;
+		p->heard_us = t->alive_us[s->dir] = t->heard_us[s->dir] = now_us;
 		t->changed = true;
 	}
 }
@@ -344,11 +344,20 @@ beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 	if (t->cfg.role == TUNNEL_CLIENT) {
 		if (p->wrote_us == 0)
 			return 0;
+		/* What asks for nothing is not acknowledged, and proves nothing. */
+		due = p->asked_us + duty_heartbeat_us(t);
 		return unanswered_us(t) < due ? unanswered_us(t) : due;
 	}
 	/* Without calls the client asks, and its request is answered when it has waited for long. */
 	held_us = s->opened_us + t->cfg.heartbeat_idle_us + HOLD_US;
 	return duty_busy(t) && due < held_us ? due : held_us;
+}
+
+bool
+poll_should_ask(const struct tunnel *t, uint64_t now_us)
+{
+	return t->cfg.role == TUNNEL_CLIENT &&
+	    now_us - t->polls[t->writes].asked_us >= duty_heartbeat_us(t);
 }
 
 uint64_t
