@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 
@@ -57,6 +58,7 @@ class Agent:
         self.name = name or host.name
         self.options = merged(self.defaults(), changes or {})
         self.environment = {}   # of the process, besides what all have
+        self.prefix = []        # of its command, see clocks.py
         self.process = None
 
     def defaults(self):
@@ -71,7 +73,8 @@ class Agent:
         """Starts it and waits until its status answers."""
         with self.host.inside():
             self.process = self.lab.keep(AgentProcess(
-                self.lab, self.name, [self.lab.binary(self.program), "-c", self.write()],
+                self.lab, self.name,
+                [*self.prefix, self.lab.binary(self.program), "-c", self.write()],
                 env={**SANITIZERS, **self.environment}))
         if ready:
             self.wait_status(lambda status: True, f"{self.name} to answer")
@@ -89,6 +92,12 @@ class Agent:
         """SIGKILL: it can tell nobody."""
         self.process.expected = -signal.SIGKILL
         self.process.kill()
+
+    def cpu_s(self):
+        """The processor's time that it has used so far."""
+        with open(f"/proc/{self.process.child.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         """SIGTERM, as an administrator would."""

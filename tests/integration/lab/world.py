@@ -121,9 +121,10 @@ class Firewall(Namespace):
         if error:
             raise Failure(f"conntrack: {os.strerror(-error)}")
 
-    def close_all(self):
-        """Nothing passes any more, until open_again."""
-        self.nft("flush chain inet firewall cut\nadd rule inet firewall cut counter drop\n")
+    def close_all(self, reset=False):
+        """Nothing passes any more, or is answered by RST, until open_again."""
+        how = "meta l4proto tcp counter reject with tcp reset" if reset else "counter drop"
+        self.nft(f"flush chain inet firewall cut\nadd rule inet firewall cut {how}\n")
 
     def open_again(self):
         self.nft("flush chain inet firewall cut\n")
