@@ -78,34 +78,35 @@ has_route(const struct doctor *d, const char *url, const char *proxy)
 	return false;
 }
 
+/* `proxy` NULL = directly. */
 static void
-add_route(struct doctor *d, const char *url, const struct proxy_way *way)
+add_route(struct doctor *d, const char *url, const char *proxy)
 {
-	const char *proxy = way == NULL || way->proxy == NULL ? "" : way->proxy;
 	struct doctor_visit *v = &d->visit[d->facts.route_n];
 	struct doctor_route *r = &d->facts.route[d->facts.route_n];
 
-	if (d->facts.route_n == DOCTOR_ROUTES_MAX || has_route(d, url, proxy))
+	if (d->facts.route_n == DOCTOR_ROUTES_MAX || has_route(d, url, proxy == NULL ? "" : proxy))
 		return;
-	v->route = uplink_route_new(url, *proxy == '\0' ? NULL : proxy);
+	v->route = uplink_route_new(url, proxy);
 	if (v->route == NULL)
 		return;
 	v->doctor = d;
 	v->facts = r;
 	snprintf(r->url, sizeof(r->url), "%s", url);
-	snprintf(r->proxy, sizeof(r->proxy), "%s", proxy);
 	r->https = v->route->tls;
 	d->facts.route_n++;
-	if (*proxy == '\0')
+	if (proxy == NULL)
 		return;
-	uplink_http_proxy(d->http, proxy, way->user, way->password);
+	snprintf(r->proxy, sizeof(r->proxy), "%s", proxy);
 	add_host(&d->facts, proxy, true);
 }
 
-/* What the proxies of a URL are, when they are known. */
+/* A URL of the configuration, and its proxies, when they are known. */
 struct asked {
 	struct doctor *doctor;
 	const char *url;
+	char *proxy[PROXY_WAYS_MAX];
+	size_t n;
 };
 
 static void
@@ -114,27 +115,52 @@ on_ways(void *arg, const struct proxy_ways *ways)
 	struct asked *a = arg;
 
 	a->doctor->pending--;
-	for (size_t i = 0; i < ways->n; i++)
-		add_route(a->doctor, a->url, &ways->way[i]);
+	for (size_t i = 0; i < ways->n; i++) {
+		const struct proxy_way *w = &ways->way[i];
+
+		if (w->proxy == NULL)
+			continue;
+		uplink_http_proxy(a->doctor->http, w->proxy, w->user, w->password);
+		a->proxy[a->n++] = mem_strdup(w->proxy);
+	}
 }
 
-/* Directly first, as the ladder is climbed, and then by the proxies. */
+/* Those to one HRAS: directly, and then by each proxy, as the ladder is climbed. */
+static void
+add_routes_to(struct doctor *d, const struct asked *asked, size_t n, const char *url)
+{
+	for (size_t rank = 0; rank <= PROXY_WAYS_MAX; rank++) {
+		for (size_t i = 0; i < n; i++) {
+			if (!uplink_route_same_host(asked[i].url, url))
+				continue;
+			if (rank == 0 && d->config->tunnel.transport != CONFIG_BY_PROXY)
+				add_route(d, asked[i].url, NULL);
+			else if (rank > 0 && rank <= asked[i].n)
+				add_route(d, asked[i].url, asked[i].proxy[rank - 1]);
+		}
+	}
+}
+
 static void
 find_routes(struct doctor *d, struct proxy *proxy)
 {
 	const struct config_hrac *c = d->config;
+	struct asked asked[CONFIG_URLS_MAX] = { 0 };
+	size_t i, k, n = c->tunnel.urls_n;
 
-	for (size_t i = 0; i < c->tunnel.urls_n; i++) {
-		add_host(&d->facts, c->tunnel.urls[i], false);
-		if (c->tunnel.transport != CONFIG_BY_PROXY)
-			add_route(d, c->tunnel.urls[i], NULL);
-	}
-	for (size_t i = 0; i < c->tunnel.urls_n; i++) {
-		struct asked a = { d, c->tunnel.urls[i] };
-
+	for (i = 0; i < n; i++) {
+		asked[i].doctor = d;
+		asked[i].url = c->tunnel.urls[i];
+		add_host(&d->facts, asked[i].url, false);
 		d->pending++;
-		(void)proxy_find(proxy, a.url, on_ways, &a);
-		doctor_wait(d);
+		(void)proxy_find(proxy, asked[i].url, on_ways, &asked[i]);
+	}
+	doctor_wait(d);
+	for (i = 0; i < n; i++)
+		add_routes_to(d, asked, n, asked[i].url);
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < asked[i].n; k++)
+			mem_free(asked[i].proxy[k]);
 	}
 }
 
@@ -173,33 +199,43 @@ host_of(const struct doctor *d, const char *url)
 	return NULL;
 }
 
+/* In the words of uplink_cause.c, as the agent itself would say it. */
+static void
+say_closed(struct doctor_route *r, enum doctor_door door)
+{
+	static const struct {
+		const char *before, *behind;
+	} words[] = {
+		[DOCTOR_REFUSED] = { "cannot connect to", ": Connection refused" },
+		[DOCTOR_SILENT] = { "no answer from",
+		    ": timed out while connecting (a firewall?)" },
+		[DOCTOR_UNREACHABLE] = { "cannot connect to", ": there is no way to it" },
+	};
+
+	r->stop = DOCTOR_STOP_CONNECT;
+	snprintf(r->trouble, sizeof(r->trouble), "%s %s%s", words[door].before,
+	    *r->proxy == '\0' ? "HRAS" : "the proxy", words[door].behind);
+}
+
 /* No need to look where nobody opened: the reason is known. */
 static bool
 is_closed(const struct doctor *d, struct doctor_route *r)
 {
-	static const char *const words[] = {
-		[DOCTOR_REFUSED] = "connection refused",
-		[DOCTOR_SILENT] = "no answer: timed out while connecting (a firewall?)",
-		[DOCTOR_UNREACHABLE] = "unreachable",
-	};
 	const struct doctor_host *h = host_of(d, *r->proxy == '\0' ? r->url : r->proxy);
 
-	if (h == NULL)
+	if (h == NULL || h->address_n + strlen(h->trouble) == 0)
 		return false;
 	if (h->trouble[0] != '\0') {
 		r->stop = DOCTOR_STOP_NAME;
-		snprintf(r->trouble, sizeof(r->trouble), "%.100s is not resolved: %.100s", h->name,
-		    h->trouble);
+		snprintf(r->trouble, sizeof(r->trouble), "the name of %s is not resolved: %.100s",
+		    h->proxy ? "the proxy" : "HRAS", h->trouble);
 		return true;
 	}
 	for (size_t i = 0; i < h->address_n; i++) {
 		if (h->address[i].door == DOCTOR_OPEN)
 			return false;
 	}
-	r->stop = DOCTOR_STOP_CONNECT;
-	snprintf(r->trouble, sizeof(r->trouble), "cannot connect to %s: %s",
-	    h->proxy ? "the web proxy" : "HRAS",
-	    h->address_n > 0 ? words[h->address[0].door] : "it has no address");
+	say_closed(r, h->address[0].door);
 	return true;
 }
 

@@ -61,7 +61,7 @@ tls(const struct doctor_route *r)
 {
 	const struct uplink_look_tls *t = &r->look.tls;
 
-	if (!t->seen)
+	if (!r->https || !t->seen)
 		return json_null();
 	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "version", shape_text(t->version),
 	    "cipher", shape_text(t->cipher), "subject", shape_text(t->subject), "issuer",

@@ -12,6 +12,11 @@
 static const uint32_t short_idles[] = { 2, 5, 10 };
 static const uint32_t long_idles[] = { 5, 10, 20, 30, 45, 60, 90, 120 };
 
+/* Longer than the echo probe: a collector may let go after a second or two. */
+static const struct probe_plan held = { .count = 41, .size = 24, .interval_ms = 100 };
+
+#define HELD_WHOLE_MS 3900
+#define HELD_LIMIT_MS 8000
 #define IDLE_SPARE_MS 3000 /* for the last chunk, behind the silence */
 #define PINGS 10
 #define PING_LIMIT_MS 4000
@@ -75,6 +80,35 @@ start_idles(struct doctor_visit *v, struct idle *idles)
 		start_idle(&idles[i], TUNNEL_UP);
 		start_idle(&idles[i], TUNNEL_DOWN);
 	}
+}
+
+/* -- For how long what is held back is held back -- */
+
+static void
+on_held(void *arg, const struct uplink_body_result *r)
+{
+	struct doctor_visit *v = arg;
+	struct doctor_way *w = &v->facts->way[r->dir];
+
+	v->doctor->pending--;
+	if (r->cause[0] != '\0' && !r->late)
+		return;
+	w->held_ms =
+	    (r->late ? r->over_us : probe_judge(r->plan, r->sent_us, r->came_us, r->n).held_us) /
+	    1000;
+	w->whole = w->held_ms >= HELD_WHOLE_MS;
+}
+
+static void
+start_held(struct doctor_visit *v, enum tunnel_dir dir)
+{
+	struct uplink_body_cfg cfg = { .dir = dir, .plan = held, .limit_ms = HELD_LIMIT_MS };
+	struct uplink_body_way way = doctor_way_of(v);
+
+	if (v->facts->way[dir].body != DOCTOR_HELD)
+		return;
+	v->doctor->pending++;
+	(void)uplink_body_start(&way, &cfg, on_held, v);
 }
 
 /* -- One after the other: while these run, the silent ones go on -- */
@@ -188,6 +222,8 @@ doctor_line_measure(struct doctor_visit *v)
 	struct idle idles[DOCTOR_IDLES_MAX];
 
 	start_datagrams(v);
+	start_held(v, TUNNEL_UP);
+	start_held(v, TUNNEL_DOWN);
 	start_idles(v, idles);
 	measure_round_trip(v);
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {

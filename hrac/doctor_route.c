@@ -156,7 +156,7 @@ note_way(struct doctor_visit *v, enum tunnel_dir dir, bool streams, uint32_t hel
 
 	w->body = streams ? DOCTOR_STREAMS : DOCTOR_HELD;
 	w->held_ms = held_ms;
-	w->whole = !streams && held_ms >= WHOLE_MS;
+	w->whole = !streams && held_ms >= WHOLE_MS; /* as far as this probe tells */
 }
 
 static void

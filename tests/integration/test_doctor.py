@@ -211,7 +211,7 @@ def test_what_holds_bodies_back_is_found_in_its_direction(lab):
         print(hrac.name, best)
         for way in ("up", "down"):
             if hrac.name in ("both", way):
-                expect(best[way]["body"] == "held" and best[way]["held_ms"] >= 300, f"{best}")
+                expect(best[way]["body"] == "held" and best[way]["held_ms"] >= 3000, f"{best}")
             else:
                 expect(best[way]["body"] == "streams" and best[way]["held_ms"] < 90, f"{best}")
         expect(best["up"]["kbit"] and best["down"]["kbit"], f"{best}")

@@ -97,6 +97,20 @@ tiny_free(void *state)
 	free(t);
 }
 
+static int
+tiny_look(const void *conf, const char *value, bool json)
+{
+	dprintf(STDOUT_FILENO, "look %s%s%s\n", (const char *)conf, value == NULL ? "" : " long",
+	    json ? " json" : "");
+	return 1;
+}
+
+static const struct daemon_action look = { .name = "look",
+	.values = "long",
+	.help = "look around",
+	.help_value = "look around for long",
+	.run = tiny_look };
+
 static const struct daemon tiny = {
 	.name = "tiny",
 	.summary = "a small daemon",
@@ -106,6 +120,7 @@ static const struct daemon tiny = {
 	.reload = tiny_reload,
 	.stop = tiny_stop,
 	.free = tiny_free,
+	.action = &look,
 };
 
 struct child {
@@ -255,7 +270,7 @@ static void
 wrong_command_line_gets_the_usage_and_exit_1(void **state)
 {
 	static const char *const lines[][3] = { { NULL }, { "-t" }, { "-x" }, { "-c" },
-		{ "-c", "good", "more" } };
+		{ "-c", "good", "more" }, { "-c", "good", "--json" } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -268,6 +283,36 @@ wrong_command_line_gets_the_usage_and_exit_1(void **state)
 }
 
 static void
+an_action_runs_instead_of_the_daemon(void **state)
+{
+	struct child plain = run("-cgood", "--look", NULL);
+	struct child full = run("-cgood", "--look=long", "--json");
+	struct child check = run("-cgood", "--look", "-t");
+
+	(void)state;
+	assert_int_equal(end_of(&plain), 1);
+	assert_string_equal(plain.said, "load\nlook good\nunload\n");
+	assert_int_equal(end_of(&full), 1);
+	assert_string_equal(full.said, "load\nlook good long json\nunload\n");
+	assert_int_equal(end_of(&check), 0);
+	assert_string_equal(check.said, "load\nunload\n");
+}
+
+static void
+an_action_without_a_good_configuration_exits_2(void **state)
+{
+	struct child bad = run("-cbad", "--look", NULL), none = run("--look", NULL, NULL);
+	struct child wrong = run("-cgood", "--look=short", NULL);
+
+	(void)state;
+	assert_int_equal(end_of(&bad), 2);
+	assert_string_equal(bad.said, "bad:1: bad\n");
+	assert_int_equal(end_of(&none), 2);
+	assert_int_equal(end_of(&wrong), 2);
+	assert_non_null(strstr(wrong.said, "usage: tiny"));
+}
+
+static void
 version_and_help_are_told_on_request(void **state)
 {
 	struct child version = run("-V", NULL, NULL), help = run("-h", NULL, NULL);
@@ -277,6 +322,7 @@ version_and_help_are_told_on_request(void **state)
 	assert_string_equal(version.said, "tiny (VoFW) " PACKAGE_VERSION "\n");
 	assert_int_equal(end_of(&help), 0);
 	assert_non_null(strstr(help.said, "a small daemon"));
+	assert_non_null(strstr(help.said, "--look=long"));
 }
 
 static void
@@ -326,6 +372,8 @@ main(void)
 		cmocka_unit_test(daemon_that_cannot_start_gives_its_configuration_back),
 		cmocka_unit_test(check_option_starts_nothing),
 		cmocka_unit_test(wrong_command_line_gets_the_usage_and_exit_1),
+		cmocka_unit_test(an_action_runs_instead_of_the_daemon),
+		cmocka_unit_test(an_action_without_a_good_configuration_exits_2),
 		cmocka_unit_test(version_and_help_are_told_on_request),
 		cmocka_unit_test(systemd_is_told_of_each_state),
 	};

@@ -9,6 +9,7 @@
 #include "hrac/uplink_http.h"
 #include "hrac/uplink_probe.h"
 #include "hrac/uplink_route.h"
+#include "tunnel/handshake.h"
 #include "tunnel/request.h"
 
 /* Requests beside those of the running uplink. */
@@ -128,6 +129,120 @@ send_body(struct prober *p, const struct uplink_body_cfg *cfg)
 	assert_true(http_pair_wait(&p->pair, is_over, p, SOON_MS));
 }
 
+/* -- Visits -- */
+
+struct opening {
+	struct prober *prober;
+	struct handshake handshake;
+	bool responded;
+};
+
+static void on_opened(void *arg, void *user, const struct uplink_http_result *r);
+static const struct uplink_http_handlers open_handlers = { .on_done = on_opened };
+
+static void
+send_open(struct opening *o, const uint8_t *body, size_t n)
+{
+	struct uplink_request *r =
+	    uplink_http_exchange(o->prober->http, o->prober->route, "vofw/1/open", body, n, NULL);
+
+	uplink_http_handle(r, &open_handlers, o);
+}
+
+static void
+on_opened(void *arg, void *user, const struct uplink_http_result *r)
+{
+	struct opening *o = arg;
+	uint8_t body[HANDSHAKE_BODY_MAX];
+	size_t n;
+
+	(void)user;
+	assert_string_equal(r->cause, "");
+	if (o->responded) {
+		assert_int_equal(handshake_finish(&o->handshake, r->body, r->body_len,
+				     &o->prober->grant),
+		    0);
+		o->prober->over_n++;
+		return;
+	}
+	o->responded = true;
+	assert_int_equal(handshake_respond(&o->handshake, r->body, r->body_len, body, &n), 0);
+	send_open(o, body, n);
+}
+
+/* From now on the probes are those of a visit. */
+static void
+visit(struct prober *p)
+{
+	struct opening o = { .prober = p };
+	uint8_t body[HANDSHAKE_BODY_MAX];
+	size_t n;
+
+	assert_int_equal(handshake_init(&o.handshake, "office", p->pair.secret, 4711, true), 0);
+	handshake_hello(&o.handshake, HANDSHAKE_VISIT, 0, body, &n);
+	p->over_n = 0;
+	p->serial = 0;
+	send_open(&o, body, n);
+	assert_true(http_pair_wait(&p->pair, is_over, p, SOON_MS));
+}
+
+static void
+a_visit_disturbs_no_session_and_moves_no_more_than_its_share(void **state)
+{
+	struct uplink_body_cfg large = {
+		.dir = TUNNEL_DOWN, .plan = { PROBE_COUNT_MAX, PROBE_SIZE_MAX, 0 }, .limit_ms = 4000
+	};
+	struct uplink_facts facts;
+	struct prober p;
+
+	(void)state;
+	start(&p);
+	visit(&p);
+	assert_int_not_equal(p.grant.session, tunnel_grant(uplink_tunnel(p.pair.uplink))->session);
+	probe(&p);
+	assert_true(p.result.down_streams && p.result.up_streams);
+	for (unsigned i = 0; i < 7; i++) { /* of 4 MiB each, and what the echo probe took */
+		send_body(&p, &large);
+		assert_string_equal(p.cause, "");
+		assert_int_equal(p.body.n, PROBE_COUNT_MAX);
+	}
+	send_body(&p, &large);
+	assert_non_null(strstr(p.cause, "503"));
+	uplink_facts(p.pair.uplink, &facts);
+	assert_int_equal(facts.reconnects, 0);
+	assert_int_equal(p.pair.agent_sessions_n, 1);
+	http_pair_send(&p.pair, 20);
+	assert_all_come(&p.pair, SOON_MS);
+	stop(&p);
+}
+
+static void
+the_eldest_visit_goes_when_there_are_too_many(void **state)
+{
+	struct uplink_body_cfg small = { .dir = TUNNEL_UP, .whole = true, .limit_ms = 2000 };
+	struct tunnel_grant second, first;
+	struct prober p;
+
+	(void)state;
+	start(&p);
+	visit(&p);
+	first = p.grant;
+	visit(&p);
+	second = p.grant;
+	for (unsigned i = 2; i < 65; i++)
+		visit(&p);
+	send_body(&p, &small);
+	assert_string_equal(p.cause, "");
+	p.grant = second;
+	send_body(&p, &small);
+	assert_string_equal(p.cause, "");
+	p.grant = first;
+	send_body(&p, &small);
+	assert_non_null(strstr(p.cause, "does not know our session"));
+	assert_int_equal(http_pair_metric(gateway_metrics(p.pair.gateway), "gateway_visits"), 65);
+	stop(&p);
+}
+
 static void
 a_path_that_streams_is_found_to_do_so(void **state)
 {
@@ -140,8 +255,8 @@ a_path_that_streams_is_found_to_do_so(void **state)
 	assert_string_equal(p.result.cause, "");
 	assert_true(p.result.down_streams);
 	assert_true(p.result.up_streams);
-	assert_in_range(p.result.down_held_ms, 0, 90);
-	assert_in_range(p.result.up_held_ms, 0, 90);
+	assert_in_range(p.result.down_held_ms, 0, 390);
+	assert_in_range(p.result.up_held_ms, 0, 390);
 	assert_in_range(p.result.rtt_us, 38000, 120000);
 	assert_clean(&p.pair);
 	stop(&p);
@@ -287,6 +402,8 @@ main(void)
 		cmocka_unit_test(nobody_probes_without_the_key_or_twice_with_it),
 		cmocka_unit_test(a_session_moves_no_more_than_its_share),
 		cmocka_unit_test(a_body_up_may_end_when_it_was_enough),
+		cmocka_unit_test(a_visit_disturbs_no_session_and_moves_no_more_than_its_share),
+		cmocka_unit_test(the_eldest_visit_goes_when_there_are_too_many),
 		cmocka_unit_test(a_connection_that_is_cut_while_it_is_silent_is_told_with_its_time),
 	};
 
