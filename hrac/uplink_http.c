@@ -237,22 +237,48 @@ tell_done(struct uplink_request *r)
 	r->handlers->on_done(r->arg, r->user, &result);
 }
 
+/*
+ * The knock found the proxy open, but for this request it asks who we are: it may be that it forbids
+ * the place of the knock to everybody. When nothing of a body is gone, the request is made once more,
+ * behind a knock of its own.
+ */
+static bool
+begins_again(struct uplink_request *r, bool refused, long scheme)
+{
+	if (!refused || scheme != 0 || r->again || r->pulls > 0)
+		return false;
+	curl_multi_remove_handle(r->http->multi, r->easy);
+	buf_free(&r->answer);
+	r->again = true;
+	r->over = r->checked = false;
+	r->asked_us = r->heard_us = 0;
+	r->fd = CURL_SOCKET_BAD;
+	r->error[0] = '\0';
+	uplink_knock_first(r);
+	return true;
+}
+
 static void
 finish(struct uplink_request *r)
 {
 	struct uplink_proxy_answer a = { 0 };
+	long scheme;
 
 	if (r->kind == KNOCK) {
 		uplink_knock_over(r);
-	} else {
-		if (!r->shut_out)
-			note_peer(r->route, r->easy);
-		if (r->proxy != NULL && !r->shut_out) {
-			uplink_proxy_read(r->easy, &a);
-			uplink_proxy_note(r->proxy, &a, clock_us());
-		}
-		tell_done(r);
+		uplink_request_free(r);
+		return;
 	}
+	if (!r->shut_out)
+		note_peer(r->route, r->easy);
+	if (r->proxy != NULL && !r->shut_out) {
+		scheme = r->proxy->scheme;
+		uplink_proxy_read(r->easy, &a);
+		uplink_proxy_note(r->proxy, &a, clock_us());
+		if (begins_again(r, a.refused, scheme))
+			return;
+	}
+	tell_done(r);
 	uplink_request_free(r);
 }
 

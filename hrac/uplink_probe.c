@@ -28,16 +28,10 @@ struct uplink_probe {
 static void
 settle(struct uplink_probe *p)
 {
-	if (p->dir[TUNNEL_UP].body == NULL && p->dir[TUNNEL_DOWN].body == NULL &&
-	    p->small.body == NULL)
-		p->cb(p->arg, &p->result); /* p may be gone */
-}
-
-static void
-note_cause(struct uplink_probe *p, const char *cause)
-{
-	if (p->result.cause[0] == '\0')
-		snprintf(p->result.cause, sizeof(p->result.cause), "%s", cause);
+	if (p->dir[TUNNEL_UP].body != NULL || p->dir[TUNNEL_DOWN].body != NULL ||
+	    p->small.body != NULL)
+		return;
+	p->cb(p->arg, &p->result); /* p may be gone */
 }
 
 static void
@@ -49,7 +43,7 @@ on_small(void *arg, const struct uplink_body_result *r)
 	if (r->cause[0] == '\0')
 		p->result.rtt_us = r->answer_us;
 	else
-		note_cause(p, r->cause);
+		snprintf(p->result.cause, sizeof(p->result.cause), "%s", r->cause);
 	settle(p);
 }
 
@@ -78,12 +72,12 @@ on_dir(void *arg, const struct uplink_body_result *r)
 	if (r->late)
 		v.held_us = r->over_us;
 	else if (r->cause[0] != '\0')
-		note_cause(p, r->cause);
+		snprintf(p->result.why, sizeof(p->result.why), "%s", r->cause);
 	else
 		v = probe_judge(r->plan, r->sent_us, r->came_us, r->n);
 	*(up ? &p->result.up_streams : &p->result.down_streams) = v.streams;
 	*(up ? &p->result.up_held_ms : &p->result.down_held_ms) = v.held_us / 1000;
-	if (!v.streams && !r->late && r->cause[0] == '\0' && !part->again)
+	if (!v.streams && !r->late && !part->again)
 		start_dir(part, r->dir, true);
 	settle(p);
 }

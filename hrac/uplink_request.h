@@ -47,6 +47,7 @@ struct uplink_request {
 	curl_socket_t fd;           /* asked for when first needed; CURL_SOCKET_BAD before */
 	bool held;                  /* libcurl does not have it: it waits for a knock */
 	bool shut_out;     /* it is over for what is known of the proxy: libcurl never had it */
+	bool again;        /* it is made for the second time */
 	bool paused;       /* on_read gave 0 */
 	bool awake;        /* uplink_http_wake since */
 	bool closing;      /* uplink_http_close */

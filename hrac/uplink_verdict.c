@@ -104,6 +104,8 @@ judge(struct uplink *u, struct uplink_way *w, const struct uplink_probe_result *
 	w->route->held[TUNNEL_DOWN] = !r->down_streams && !lives(u, w, TUNNEL_DOWN);
 	rung->held = w->route->held[TUNNEL_UP] || w->route->held[TUNNEL_DOWN];
 	words = held_words[w->route->held[TUNNEL_UP]][w->route->held[TUNNEL_DOWN]];
+	if (rung->held && r->why[0] != '\0')
+		words = r->why;
 	uplink_route_failed(w->route, words, clock_wall_s());
 	if (w == u->way)
 		judge_in_use(u, w, was_held);

@@ -2,6 +2,7 @@
 """The way out by a proxy, of every kind that a company may have. The direct way is closed: the
 firewall lets only the proxy out."""
 
+import os
 import re
 import signal
 import time
@@ -9,7 +10,7 @@ import time
 from lab.agents import Hrac, Hras
 from lab.certificates import Authority
 from lab.kerberos import Realm
-from lab.proxies import SocksProxy, Tinyproxy, name_hosts
+from lab.proxies import OldProxy, SocksProxy, Tinyproxy, WebServer, name_hosts, pac
 from lab.scenes import Pair, all_quiet, both_hear, connect, hang_up
 from lab.squid import Squid
 from lab.wait import expect, wait_for
@@ -165,6 +166,16 @@ def test_a_proxy_of_http_1_0(lab):
     expect("CONNECT" in tinyproxy.log(), "it went through tinyproxy")
 
 
+def test_a_proxy_that_takes_only_bodies_of_known_length(lab):
+    site = Site(lab)
+    proxy = OldProxy(site.office.proxy)
+    pair = site.start(proxy=PROXY)
+    pair.hrac.wait_status(lambda s: "polled up" in s["tunnels"][0]["transport"], "polled up")
+    site.call()
+    print(f"{proxy.refused} bodies were refused, {proxy.passed} requests passed")
+    pair.hrac.process.wait_output(r"no body of unknown length \(HTTP 411\), so it is polled")
+
+
 def test_socks(lab):
     site = Site(lab)
     socks = SocksProxy(site.office.proxy, "office", "sesame")
@@ -173,6 +184,46 @@ def test_socks(lab):
     site.over_tls()
     expect(socks.passed > 0, "it went through the SOCKS proxy")
     site.no_secret_is_told("sesame")
+
+
+def test_a_pac_file_names_a_dead_proxy_and_one_that_lives(lab):
+    site = Site(lab)
+    Squid(site.office.proxy)
+    dead = site.office.p2.address
+    file = lab.write("proxy.pac", pac(f"PROXY {dead}:3128; PROXY {DMZ_PROXY}:3128; DIRECT"))
+    site.start(proxy=f"pac:{file}")
+    site.call()
+
+
+def test_a_pac_file_from_the_web(lab):
+    site = Site(lab)
+    Squid(site.office.proxy, password="sesame")
+    web = WebServer(site.office.p2, pac(f"PROXY {DMZ_PROXY}:3128"))
+    site.start(proxy=f"pac:http://{site.office.p2.address}/proxy.pac", **LOGIN)
+    expect(set(web.asked) == {"/proxy.pac"} and len(web.asked) <= 3,
+           f"it is fetched, again when the network changed, and not for each question: {web.asked}")
+    site.call()
+
+
+def test_the_environment_and_a_file_of_credentials(lab):
+    site = Site(lab)
+    Squid(site.office.proxy, password="se:s@me")
+    pair = site.start({"http_proxy": f"http://office:se%3As%40me@{DMZ_PROXY}:3128",
+                       "no_proxy": "localhost,.example.com"})
+    site.call()
+    pair.hrac.stop()
+    file = lab.write("login", "office:se:s@me\n")
+    os.chmod(file, 0o600)
+    pair.hrac.environment = {"HTTPS_PROXY": f"{DMZ_PROXY}:3128"}
+    pair.hrac.options["tunnel"].update(url=f"https://{HRAS}/", proxy_credentials=file)
+    pair.hrac.start()
+    site.up("https via proxy")
+    site.no_secret_is_told("se:s@me", "se%3As%40me")
+    os.chmod(file, 0o644)
+    pair.hrac.stop()
+    pair.hrac.start()
+    pair.hrac.process.wait_output("login is not made use of: others may read it")
+    pair.hrac.process.wait_output("the proxy wants a user and a password .*offers Basic")
 
 
 def test_a_wrong_password_is_said_once_and_tried_seldom(lab):

@@ -76,6 +76,9 @@ write_conf(const struct squid *s, const char *auth)
 				"%s"
 				"acl open myportname open\n"
 				"acl known proxy_auth REQUIRED\n"
+				"acl CONNECT method CONNECT\n"
+				"acl forbidden port 9999\n"
+				"http_access deny CONNECT forbidden\n"
 				"http_access allow open\n"
 				"http_access allow known\n"
 				"http_access deny all\n"
@@ -308,6 +311,25 @@ assert_cause(struct http_pair *p, const char *words)
 }
 
 static void
+a_place_forbidden_to_everybody_says_nothing_of_who_may_pass(void **state)
+{
+	char *url, text[ADDR_STR_MAX];
+	struct http_pair p;
+
+	(void)state;
+	start(&p, basic.closed_url);
+	p.uplink_config.proxy_user = "alice";
+	p.uplink_config.proxy_password = "wonderland";
+	url = mem_printf("http://%s/", addr_str(&p.gateway_config.listen[0].addr, text));
+	p.uplink_config.urls[0] = "https://127.0.0.1:9999/";
+	p.uplink_config.urls[1] = url;
+	http_pair_start_uplink(&p);
+	assert_works(&p);
+	http_pair_free(&p);
+	mem_free(url);
+}
+
+static void
 what_the_proxy_refuses_is_named(void **state)
 {
 	struct http_pair p;
@@ -338,6 +360,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(through_a_proxy_that_wants_a_password),
 		cmocka_unit_test(through_a_proxy_that_wants_a_digest_of_the_password),
 		cmocka_unit_test(through_a_proxy_to_https),
+		cmocka_unit_test(a_place_forbidden_to_everybody_says_nothing_of_who_may_pass),
 		cmocka_unit_test(what_the_proxy_refuses_is_named),
 	};
 

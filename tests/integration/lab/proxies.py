@@ -36,6 +36,7 @@ class Tinyproxy:
 def _serve(host, port, handler):
     """A server of threads on that port of `host`, as long as the test runs."""
     socketserver.ThreadingTCPServer.allow_reuse_address = True
+    socketserver.ThreadingTCPServer.request_queue_size = 128
     with host.inside():
         server = socketserver.ThreadingTCPServer((host.address, port), handler)
     server.daemon_threads = True
