@@ -57,7 +57,7 @@ uplink_udp_free(struct uplink_udp *u)
 void
 uplink_udp_add(struct uplink_udp *u, const struct addr *address)
 {
-	if (addr_is_any(address) || addr_port(address) == 0)
+	if (!addr_is_set(address) || addr_is_any(address) || addr_port(address) == 0)
 		return;
 	for (size_t i = 0; i < u->n; i++)
 		if (addr_equal(&u->addresses[i], address))

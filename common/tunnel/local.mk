@@ -5,7 +5,8 @@ libtunnel_a_SOURCES = \
 	common/tunnel/control.c common/tunnel/control.h \
 	common/tunnel/crypto.c common/tunnel/crypto.h \
 	common/tunnel/datagram.c common/tunnel/datagram.h \
-	common/tunnel/datapath.c \
+	common/tunnel/datapath.c common/tunnel/datapath.h \
+	common/tunnel/datapath_input.c \
 	common/tunnel/demand.c \
 	common/tunnel/duty.c \
 	common/tunnel/flush.c \

@@ -131,10 +131,15 @@ too_many(const struct trust *t, unsigned least, uint64_t now_us)
 
 /* -- Silence -- */
 
-static uint64_t
-silent_us(const struct trust *t, uint64_t now_us)
+/*
+ * An answer has been due for so long, and nothing was told for a while: behind a queue answers are late,
+ * too, but they come.
+ */
+static bool
+overdue(const struct trust *t, uint64_t due_us, uint64_t quiet_us, uint64_t now_us)
 {
-	return t->waiting_us == CLOCK_NEVER || t->waiting_us > now_us ? 0 : now_us - t->waiting_us;
+	return t->waiting_us != CLOCK_NEVER && now_us > t->waiting_us + due_us &&
+	    now_us > t->told_us + quiet_us;
 }
 
 static uint64_t
@@ -143,10 +148,18 @@ late_us(uint64_t srtt_us)
 	return srtt_us + LATE_US > LATE_MIN_US ? srtt_us + LATE_US : LATE_MIN_US;
 }
 
-static uint64_t
-dead_us(uint64_t srtt_us)
+static bool
+is_late(const struct trust *t, uint64_t srtt_us, uint64_t now_us)
 {
-	return 2 * srtt_us > SILENT_US ? 2 * srtt_us : SILENT_US;
+	return overdue(t, late_us(srtt_us), LATE_US, now_us);
+}
+
+static bool
+is_dead(const struct trust *t, uint64_t srtt_us, uint64_t now_us)
+{
+	uint64_t us = 2 * srtt_us > SILENT_US ? 2 * srtt_us : SILENT_US;
+
+	return overdue(t, us, us / 2, now_us);
 }
 
 /* -- The states -- */
@@ -176,7 +189,7 @@ leave(struct trust *t, enum trust_why why, uint64_t now_us)
 static void
 run_good(struct trust *t, uint64_t srtt_us, uint64_t now_us)
 {
-	t->silent = silent_us(t, now_us) > late_us(srtt_us);
+	t->silent = is_late(t, srtt_us, now_us);
 	if (t->silent || too_many(t, DOUBT_N, now_us)) {
 		/* What was good for a minute was no failure. */
 		if (now_us - t->since_us >= PROVED_US)
@@ -190,12 +203,11 @@ run_doubt(struct trust *t, uint64_t srtt_us, uint64_t now_us)
 {
 	uint64_t age_us = now_us - t->since_us;
 
-	if (silent_us(t, now_us) > dead_us(srtt_us))
+	if (is_dead(t, srtt_us, now_us))
 		leave(t, TRUST_WHY_SILENCE, now_us);
 	else if (age_us >= LEFT_US && too_many(t, LEFT_N, now_us))
 		leave(t, TRUST_WHY_LOSS, now_us);
-	else if (age_us >= CALM_US && silent_us(t, now_us) <= late_us(srtt_us) &&
-	    !too_many(t, DOUBT_N, now_us))
+	else if (age_us >= CALM_US && !is_late(t, srtt_us, now_us) && !too_many(t, DOUBT_N, now_us))
 		set_state(t, TRUST_GOOD, now_us);
 }
 
@@ -231,7 +243,7 @@ run_left(struct trust *t, uint64_t srtt_us, uint64_t now_us)
 		return;
 	if (!t->trying)
 		try_again(t);
-	if (silent_us(t, now_us) > dead_us(srtt_us)) {
+	if (is_dead(t, srtt_us, now_us)) {
 		try_again(t);
 		if (t->told_us >= t->trial_us)
 			t->trial_us = now_us;
@@ -250,7 +262,7 @@ void
 trust_run(struct trust *t, uint64_t srtt_us, bool busy, uint64_t now_us)
 {
 	t->run_us = now_us;
-	if (!busy && t->state != TRUST_LEFT && silent_us(t, now_us) > dead_us(srtt_us))
+	if (!busy && t->state != TRUST_LEFT && is_dead(t, srtt_us, now_us))
 		trust_forget(t, now_us);
 	switch (t->state) {
 	case TRUST_NONE:
@@ -276,8 +288,12 @@ trust_tries(const struct trust *t, uint64_t now_us)
 uint64_t
 trust_due_us(const struct trust *t, uint64_t srtt_us)
 {
-	if (t->state == TRUST_GOOD && t->waiting_us != CLOCK_NEVER)
-		return t->waiting_us + late_us(srtt_us) + 1;
+	uint64_t late, quiet = t->told_us + LATE_US + 1;
+
+	if (t->state == TRUST_GOOD && t->waiting_us != CLOCK_NEVER) {
+		late = t->waiting_us + late_us(srtt_us) + 1;
+		return late > quiet ? late : quiet;
+	}
 	return t->state == TRUST_DOUBT ? t->run_us + NOTE_US : CLOCK_NEVER;
 }
 

@@ -155,7 +155,8 @@ on_datagram(void *arg, const uint8_t *data, size_t n)
 	struct sim_datagram *d;
 
 	s->udp_n[h->side]++;
-	if (at == CLOCK_NEVER || s->udp_blocked || sim_uniform(&s->clock) * 100 < s->udp_loss_pct)
+	if (at == CLOCK_NEVER || s->udp_blocked ||
+	    sim_uniform(&s->clock) * 100 < s->udp_loss_pct[h->side])
 		return;
 	d = mem_zalloc(sizeof(*d));
 	d->sim = s;

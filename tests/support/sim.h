@@ -75,9 +75,9 @@ struct sim {
 	bool refuse;                /* new requests are answered with an error */
 	/* Of datagrams, besides what the line does with all packets. */
 	bool udp_blocked;
-	double udp_loss_pct;
-	struct addr udp_from; /* the client's address, as the server sees it */
-	uint64_t udp_n[2];    /* by side: datagrams handed to the line */
+	double udp_loss_pct[2]; /* of what the client sends, and the server */
+	struct addr udp_from;   /* the client's address, as the server sees it */
+	uint64_t udp_n[2];      /* by side: datagrams handed to the line */
 	struct sim_datagram *flying;
 	sim_media_fn on_media; /* may be NULL */
 	void *media_arg;

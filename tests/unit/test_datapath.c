@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "tests/support/sim.h"
 #include "tests/support/sim_voice.h"
@@ -125,10 +126,10 @@ a_loss_of_3_percent_is_left_within_2_s_and_returned_to_when_it_is_over(void **st
 		struct sim_voice_report r;
 
 		sim_voice_begin(l.v);
-		l.s->udp_loss_pct = 3;
+		l.s->udp_loss_pct[0] = l.s->udp_loss_pct[1] = 3;
 		left = time_to_leave(&l, 10 * CLOCK_S);
 		sim_run(l.s, 3 * CLOCK_S);
-		l.s->udp_loss_pct = 0;
+		l.s->udp_loss_pct[0] = l.s->udp_loss_pct[1] = 0;
 		sim_voice_end(l.v);
 		back = time_to_return(&l, 60 * CLOCK_S);
 		sim_voice_report(l.v, 2, &r);
@@ -172,6 +173,166 @@ blocked_in_mid_call_it_is_hardly_heard(void **state)
 		}
 }
 
+static void
+each_direction_is_judged_by_itself(void **state)
+{
+	struct lab l = lab_new(20, 40);
+
+	(void)state;
+	l.s->udp_loss_pct[SIM_SERVER] = 5;
+	sim_run(l.s, 3 * CLOCK_S);
+	assert_true(facts(&l, SIM_CLIENT).good);
+	assert_false(facts(&l, SIM_SERVER).good);
+	(void)sim_by_datagram(l.s, SIM_CLIENT);
+	(void)sim_by_datagram(l.s, SIM_SERVER);
+	sim_run(l.s, 5 * CLOCK_S);
+	assert_true(sim_by_datagram(l.s, SIM_CLIENT) > 0.99);
+	assert_true(sim_by_datagram(l.s, SIM_SERVER) == 0);
+	lab_free(&l);
+}
+
+static void
+packets_that_overtake_each_other_are_no_reason_to_leave(void **state)
+{
+	struct lab l = lab_new(20, 40);
+
+	(void)state;
+	for (int way = 0; way < 2; way++) {
+		l.s->line.set[way].jitter_ms = 15;
+		l.s->line.set[way].reorder = 1;
+	}
+	sim_run(l.s, 60 * CLOCK_S);
+	assert_int_equal(facts(&l, SIM_CLIENT).left_n + facts(&l, SIM_SERVER).left_n, 0);
+	assert_true(sim_by_datagram(l.s, SIM_CLIENT) > 0.99);
+	lab_free(&l);
+}
+
+static struct sim_voice_report
+heard_of(unsigned calls, bool datagrams, double loss, double rate_kbit)
+{
+	struct sim_voice_report r;
+	struct sim_voice *v;
+	struct sim_cfg cfg;
+	struct sim *s;
+
+	sim_cfg_default(&cfg);
+	cfg.datagrams = datagrams;
+	s = sim_new(&cfg);
+	sim_set_rtt(s, 40);
+	sim_set_loss(s, loss);
+	for (int way = 0; way < 2; way++) {
+		s->line.set[way].rate_kbit = rate_kbit;
+		s->line.set[way].queue_ms = rate_kbit != 0 ? 300 : 0;
+	}
+	sim_busy(s, true);
+	sim_run(s, CLOCK_S);
+	v = sim_voice_new(s, calls, false);
+	sim_run(s, 5 * CLOCK_S);
+	sim_voice_begin(v);
+	sim_run(s, 60 * CLOCK_S);
+	sim_voice_end(v);
+	sim_voice_report(v, 2, &r);
+	sim_free(s);
+	sim_voice_free(v);
+	return r;
+}
+
+/* Where datagrams lose as much as segments: the pair finds the better way, or one as good. */
+static void
+on_a_line_that_loses_voice_sounds_as_good_as_without_datagrams(void **state)
+{
+	static const double losses[] = { 0, 0.2, 0.5, 1, 2 };
+
+	(void)state;
+	for (unsigned calls = 1; calls <= 20; calls += 19)
+		for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+			struct sim_voice_report with = heard_of(calls, true, losses[i], 0);
+			struct sim_voice_report without = heard_of(calls, false, losses[i], 0);
+
+			printf(
+			    "%u calls, %.1f %%: MOS %.3f, late %.2f %%, %.0f bytes; without %.3f, "
+			    "%.2f %%, %.0f\n",
+			    calls, losses[i], with.mos, 100 * with.late60, with.bytes, without.mos,
+			    100 * without.late60, without.bytes);
+			assert_true(with.mos > without.mos - 0.02);
+		}
+}
+
+/* 20 calls need 1500 kbit/s in datagrams, and more in segments. */
+static void
+on_a_line_that_is_too_narrow_datagrams_cost_no_more_voice(void **state)
+{
+	struct sim_voice_report with = heard_of(20, true, 0, 1300);
+	struct sim_voice_report without = heard_of(20, false, 0, 1300);
+
+	(void)state;
+	printf(
+	    "1300 kbit/s: lost %.1f %%, late %.1f %%, p99 %.0f ms; without %.1f %%, %.1f %%, %.0f ms\n",
+	    100 * with.lost, 100 * with.late100, with.p99_ms, 100 * without.lost,
+	    100 * without.late100, without.p99_ms);
+	assert_true(with.lost <= without.lost + 0.02);
+	assert_true(with.p99_ms < 20 + 300);
+}
+
+static uint64_t
+keep_after_idling(uint64_t nat_us)
+{
+	struct sim_cfg cfg;
+	struct lab l = { 0 };
+	uint64_t last_us, n, keep_us;
+
+	sim_cfg_default(&cfg);
+	cfg.datagrams = true;
+	l.s = sim_new(&cfg);
+	last_us = sim_now_us(l.s);
+	for (int i = 0; i < 1800; i++) {
+		n = l.s->udp_n[SIM_CLIENT];
+		/* The NAT gives another port when it has forgotten. */
+		if (sim_now_us(l.s) - last_us > nat_us) {
+			addr_set_port(&l.s->udp_from, addr_port(&l.s->udp_from) + 1);
+			last_us = sim_now_us(l.s);
+		}
+		sim_run(l.s, CLOCK_S);
+		if (l.s->udp_n[SIM_CLIENT] != n)
+			last_us = sim_now_us(l.s);
+	}
+	assert_true(facts(&l, SIM_CLIENT).good);
+	keep_us = facts(&l, SIM_CLIENT).keep_us;
+	sim_free(l.s);
+	return keep_us;
+}
+
+static void
+how_long_a_nat_remembers_is_found_out(void **state)
+{
+	(void)state;
+	assert_int_equal(keep_after_idling(3600 * CLOCK_S), 25 * CLOCK_S);
+	assert_in_range(keep_after_idling(20 * CLOCK_S), 10 * CLOCK_S, 20 * CLOCK_S);
+	assert_in_range(keep_after_idling(8 * CLOCK_S), 5 * CLOCK_S, 9 * CLOCK_S);
+}
+
+static void
+what_only_datagrams_may_have_is_malformed_on_a_stream(void **state)
+{
+	static const uint8_t batch[] = { 0, 3, 0, 8, 0 };
+	static const struct tunnel_handlers none = { .on_datagram = NULL };
+	struct tunnel_grant grant = { .agent = "office", .session = 5 };
+	struct tunnel_cfg cfg;
+	struct tunnel_stream *s;
+	char path[TUNNEL_PATH_MAX];
+	uint8_t preamble[8] = { 'V', 'F', 1, TUNNEL_DOWN, 0, 0, 0, 1 };
+	struct tunnel *t;
+
+	(void)state;
+	tunnel_cfg_default(TUNNEL_CLIENT, &cfg);
+	t = tunnel_new(&cfg, &none, NULL, &grant, CLOCK_S);
+	assert_int_equal(tunnel_datagrams_start(t, CLOCK_S), ERR_UNSUPPORTED);
+	assert_int_equal(tunnel_stream_open(t, TUNNEL_DOWN, NULL, CLOCK_S, path, &s), 0);
+	assert_int_equal(tunnel_input(t, s, preamble, sizeof(preamble), CLOCK_S), 0);
+	assert_int_equal(tunnel_input(t, s, batch, sizeof(batch), CLOCK_S), ERR_MALFORMED);
+	tunnel_free(t);
+}
+
 int
 main(void)
 {
@@ -180,6 +341,12 @@ main(void)
 		cmocka_unit_test(
 		    a_loss_of_3_percent_is_left_within_2_s_and_returned_to_when_it_is_over),
 		cmocka_unit_test(blocked_in_mid_call_it_is_hardly_heard),
+		cmocka_unit_test(each_direction_is_judged_by_itself),
+		cmocka_unit_test(packets_that_overtake_each_other_are_no_reason_to_leave),
+		cmocka_unit_test(on_a_line_that_loses_voice_sounds_as_good_as_without_datagrams),
+		cmocka_unit_test(on_a_line_that_is_too_narrow_datagrams_cost_no_more_voice),
+		cmocka_unit_test(how_long_a_nat_remembers_is_found_out),
+		cmocka_unit_test(what_only_datagrams_may_have_is_malformed_on_a_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
