@@ -19,7 +19,7 @@ FIRST_PORT = 20000                # of an agent
 HRAS_CONF = """
 domains = {{ "example.com" }}
 log_level = warn
-tunnel {{ listen = "127.0.0.1:8000" seal = {seal} }}
+tunnel {{ listen = {{ {listen} }} seal = {seal} }}
 agent "office" {{ secret = "bench" }}
 sip {{ listen = {{ "udp:{HRAS}:5060" }} }}
 media {{ address = "{HRAS}" }}
@@ -62,6 +62,8 @@ table inet bench {
 		type filter hook output priority 0;
 		tcp dport { 7000, 8000 } counter name wire
 		tcp sport { 7000, 8000 } counter name wire
+		udp dport 8000 counter name wire
+		udp sport 8000 counter name wire
 	}
 }
 """
@@ -73,7 +75,7 @@ def count_wire():
 
 
 def wire():
-    """TCP segments and their bytes, IP headers included, between the two processes."""
+    """TCP segments and datagrams, and their bytes, IP headers included, between the two processes."""
     text = subprocess.run(["nft", "list", "counter", "inet", "bench", "wire"],
                           capture_output=True, text=True, check=True).stdout.split()
     return int(text[text.index("packets") + 1]), int(text[text.index("bytes") + 1])
@@ -149,6 +151,7 @@ class Shim(Relay):
 class Pair(Relay):
     """hrac and hras as they are, their legs set up by real calls."""
     name = "VoFW"
+    listen = '"127.0.0.1:8000"'
 
     def __init__(self, calls, programs, directory, connections=64, wrapper=(), seal=True):
         super().__init__(calls)
@@ -173,7 +176,7 @@ class Pair(Relay):
             path = os.path.join(self.directory, name + ".conf")
             with open(path, "w") as f:
                 f.write(conf.format(HRAC=HRAC, HRAS=HRAS, connections=self.connections,
-                                    seal=self.seal))
+                                    seal=self.seal, listen=self.listen))
             with open(os.path.join(self.directory, name + ".log"), "w") as log:
                 self.start(*self.wrapper, os.path.join(self.programs, name, name), "-c", path,
                            stderr=log)
@@ -201,3 +204,9 @@ class Pair(Relay):
             self.phones.caller.close()
             self.phones.callee.close()
         super().stop()
+
+
+class PairByUdp(Pair):
+    """The same, with voice in datagrams."""
+    name = "VoFW, UDP"
+    listen = '"127.0.0.1:8000", "udp:127.0.0.1:8000"'

@@ -2,12 +2,13 @@
 """Voice by UDP beside the HTTP session, where the firewall lets it out; and what happens when it
 does no more. Each test is one call between two phones of which each packet is timed."""
 
+import os
 import time
 
 from lab.capture import Capture
 from lab.scenes import Pair
 from lab.talk import Talk
-from lab.wait import expect, wait_for
+from lab.wait import Failure, expect, wait_for
 from lab.world import HRAS
 
 PORT = 443
@@ -47,6 +48,25 @@ def _by_streams(pair, timeout=5.0):
     return time.time() - since
 
 
+def _strangers_are_not_answered(pair, recorded):
+    """Garbage, what was recorded, and that with a bit changed: nothing is said, and nothing moves."""
+    before = _tunnel(pair.hras)["datagrams"]["peer"]
+    stranger = pair.lab.out1.socket(timeout=0.5)
+    changed = bytes([*recorded[-1][:-1], recorded[-1][-1] ^ 1])
+    for data in (b"", os.urandom(300), b"\x40" + bytes(60), recorded[-1], changed, recorded[0][:40]):
+        stranger.sendto(data, (HRAS, PORT))
+    try:
+        answer = stranger.recv(2000)
+        raise Failure(f"a stranger is answered: {answer!r}")
+    except TimeoutError:
+        pass
+    counters = pair.hras.status()["counters"]
+    expect(counters["gateway_datagrams_unknown"] >= 3, "strangers are counted")
+    expect(counters["tunnel_datagrams_replayed"] + counters["tunnel_datagrams_forged"] >= 3,
+           "so is what was recorded")
+    expect(_tunnel(pair.hras)["datagrams"]["peer"] == before, "voice goes where it went")
+
+
 def test_voice_goes_by_udp_and_is_sealed(lab):
     pair = _pair(lab)
     talk = Talk(pair)
@@ -72,6 +92,7 @@ def test_voice_goes_by_udp_and_is_sealed(lab):
     lab.measured(f"UDP: {sum(p.length for p in of_pair) / seconds / 100:.0f} bytes on the wire for "
                  f"each packet of voice, {sum(p.length for p in tcp) / seconds / 100:.0f} of them TCP; "
                  f"plain RTP takes 200")
+    _strangers_are_not_answered(pair, [p.payload for p in voice if p.target[0] == HRAS])
     talk.say()
     talk.all_said_arrives()
     talk.measure("voice by UDP", since, 40)
