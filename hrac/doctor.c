@@ -377,7 +377,7 @@ doctor_run(const struct config_hrac *c, const struct doctor_options *options)
 	examine(d);
 	print(d);
 	good = d->facts.best != DOCTOR_NONE;
-	proxy_free(proxy);
+	proxy_finder_free(proxy);
 	doctor_end(d);
 	return good ? 0 : 1;
 }

@@ -327,7 +327,7 @@ proxy_new(struct event_base *base, const struct proxy_config *config, struct pro
 }
 
 void
-proxy_free(struct proxy *p)
+proxy_finder_free(struct proxy *p)
 {
 	struct proxy_question *q;
 
@@ -363,7 +363,7 @@ proxy_find(struct proxy *p, const char *url, proxy_found_cb *cb, void *arg)
 }
 
 void
-proxy_cancel(struct proxy_question *q)
+proxy_find_cancel(struct proxy_question *q)
 {
 	struct proxy *p = q->proxy;
 	bool first = q == TAILQ_FIRST(&p->questions);

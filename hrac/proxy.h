@@ -34,7 +34,7 @@ typedef void proxy_found_cb(void *arg, const struct proxy_ways *ways);
 
 /* ERR_MALFORMED, logged, when the option is none of the above. `base` is borrowed while it lives. */
 int proxy_new(struct event_base *base, const struct proxy_config *config, struct proxy **out);
-void proxy_free(struct proxy *p); /* with its questions, without callbacks; NULL is fine */
+void proxy_finder_free(struct proxy *p); /* with its questions, without callbacks; NULL is fine */
 
 /*
  * Asks for the ways to an http or https URL that has been checked. The callback comes once, never
@@ -42,7 +42,7 @@ void proxy_free(struct proxy *p); /* with its questions, without callbacks; NULL
  * PAC_TIME_MS at the latest when no other question is being answered. It may ask and cancel.
  */
 struct proxy_question *proxy_find(struct proxy *p, const char *url, proxy_found_cb *cb, void *arg);
-void proxy_cancel(struct proxy_question *q); /* without the callback */
+void proxy_find_cancel(struct proxy_question *q); /* without the callback */
 
 /* What was fetched may belong to another network: it is fetched anew for the next question. */
 void proxy_network_changed(struct proxy *p);

@@ -201,7 +201,7 @@ uplink_routes_free(struct uplink *u)
 	}
 	if (u->routes == NULL)
 		return;
-	proxy_free(u->routes->proxy);
+	proxy_finder_free(u->routes->proxy);
 	for (size_t i = 0; i < u->routes->urls_n; i++)
 		mem_free(u->routes->urls[i]);
 	mem_free(u->routes);

@@ -52,7 +52,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	proxy_free(f->proxy);
+	proxy_finder_free(f->proxy);
 	if (f->listener != NULL)
 		evconnlistener_free(f->listener);
 	event_base_free(f->base);
@@ -268,7 +268,7 @@ questions_are_answered_one_after_the_other_and_can_be_cancelled(void **state)
 	q = proxy_find(f->proxy, "http://first/", on_found, f);
 	proxy_find(f->proxy, "http://second/", on_found, f);
 	event_base_loop(f->base, EVLOOP_ONCE);
-	proxy_cancel(q);
+	proxy_find_cancel(q);
 	f->awaited = 2;
 	proxy_find(f->proxy, "http://third/", on_found, f);
 	event_base_dispatch(f->base);
