@@ -16,3 +16,6 @@ tests_fuzz_fuzz_tunnel_LDFLAGS = $(fuzz_ldflags)
 fuzz_targets += tests/fuzz/fuzz_datagram
 tests_fuzz_fuzz_datagram_SOURCES = tests/fuzz/fuzz_datagram.c $(fuzz_main)
 tests_fuzz_fuzz_datagram_LDFLAGS = $(fuzz_ldflags)
+fuzz_targets += tests/fuzz/fuzz_seal
+tests_fuzz_fuzz_seal_SOURCES = tests/fuzz/fuzz_seal.c $(fuzz_main)
+tests_fuzz_fuzz_seal_LDFLAGS = $(fuzz_ldflags)
