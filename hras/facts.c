@@ -228,7 +228,7 @@ static void
 on_binding(void *arg, const struct binding *b)
 {
 	struct listing *list = arg;
-	uint64_t now = clock_wall_s();
+	uint64_t now = clock_steady_s();
 	char source[ADDR_STR_MAX];
 
 	if (list->max != 0 && json_array_size(list->array) == list->max)

@@ -20,3 +20,15 @@ clock_wall_s(void)
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (uint64_t)t.tv_sec;
 }
+
+uint64_t
+clock_steady_s(void)
+{
+	static uint64_t begin_s;
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	if (begin_s == 0)
+		begin_s = clock_wall_s() - (uint64_t)t.tv_sec;
+	return begin_s + (uint64_t)t.tv_sec;
+}

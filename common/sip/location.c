@@ -220,7 +220,7 @@ location_open(const char *file, size_t max, struct location **out)
 		free_all(l);
 		return ERR_IO;
 	}
-	location_expire(l, clock_wall_s());
+	location_expire(l, clock_steady_s());
 	if (l->n > 0)
 		log_info("registrar", "%zu bindings read from %s", l->n, file);
 	*out = l;

@@ -175,7 +175,7 @@ static void
 add_bindings(struct context *ctx, const char *aor)
 {
 	const struct binding *found[BRANCHES_MAX];
-	size_t n = location_find(ctx->s->location, aor, clock_wall_s(), found, BRANCHES_MAX);
+	size_t n = location_find(ctx->s->location, aor, clock_steady_s(), found, BRANCHES_MAX);
 
 	make_branches(ctx, n);
 	for (size_t i = 0; i < n; i++) {

@@ -368,7 +368,7 @@ admit(struct registration *r)
 void
 registrar_request(const struct arrival *a)
 {
-	struct registration r = { .a = a, .now_wall_s = clock_wall_s() };
+	struct registration r = { .a = a, .now_wall_s = clock_steady_s() };
 	int status;
 
 	r.natted = hide_is_natted(a->req, a->from);

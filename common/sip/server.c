@@ -253,7 +253,7 @@ on_second(void *arg, uint64_t now_us)
 	struct sip_server *s = arg;
 
 	s->now_us = now_us;
-	location_expire(s->location, clock_wall_s());
+	location_expire(s->location, clock_steady_s());
 	timer_set(s->timers, &s->expiry, now_us + CLOCK_S);
 }
 

@@ -9,3 +9,6 @@ unit_tests += tests/unit/test_log
 unit_tests += tests/unit/test_mem
 unit_tests += tests/unit/test_turn
 unit_tests += tests/unit/test_udp
+
+unit_tests += tests/unit/test_clock
+tests_unit_test_clock_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
