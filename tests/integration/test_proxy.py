@@ -28,7 +28,7 @@ class Site:
         self.office = lab.office(behind_proxy=True)
         self.authority = Authority(lab)
         self.certificate, self.key = self.authority.sign(HRAS)
-        self.pair = None
+        self.pair = self.phones = None
 
     def start(self, environment=None, **tunnel):
         """The pair, over http."""
@@ -52,13 +52,13 @@ class Site:
         return status
 
     def call(self, seconds=1.0):
-        alice, bob = self.pair.inside(), self.pair.outside(answer="auto")
-        connect(alice, bob)
-        both_hear(alice, bob, seconds)
-        hang_up(alice, bob)
+        """Voice both ways, by the same two phones each time."""
+        if self.phones is None:
+            self.phones = self.pair.inside(), self.pair.outside(answer="auto")
+        connect(*self.phones)
+        both_hear(*self.phones, seconds)
+        hang_up(*self.phones)
         all_quiet(self.pair)
-        alice.process.stop()
-        bob.process.stop()
 
     def over_tls(self):
         """The same through CONNECT."""
