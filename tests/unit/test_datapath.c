@@ -143,6 +143,41 @@ a_loss_of_3_percent_is_left_within_2_s_and_returned_to_when_it_is_over(void **st
 	}
 }
 
+/* HRAS has each new key a way before HRAC, whose first stream under it tells HRAS to use it. */
+static void
+new_keys_in_mid_call_cost_no_voice(void **state)
+{
+	struct tunnel_grant grant;
+	struct sim_voice_report r;
+	struct lab l;
+
+	(void)state;
+	l = lab_new(10, 80);
+	grant = *tunnel_grant(l.s->end[SIM_CLIENT].t);
+	grant.purpose = HANDSHAKE_REKEY;
+	sim_voice_begin(l.v);
+	for (uint8_t key = 1; key <= 5; key++) {
+		grant.key[0] = key;
+		for (int side = SIM_SERVER; side >= SIM_CLIENT; side--) {
+			assert_int_equal(tunnel_rekey(l.s->end[side].t, &grant, sim_now_us(l.s)),
+			    0);
+			l.s->end[side].touched = true;
+			sim_run(l.s, 40 * CLOCK_MS);
+		}
+		sim_run(l.s, 2 * CLOCK_S);
+		assert_int_equal(tunnel_stats(l.s->end[SIM_SERVER].t)->rekeys, key);
+	}
+	sim_voice_end(l.v);
+	sim_voice_report(l.v, 2, &r);
+	printf("five new keys in 10 s: MOS %.2f, lost %.2f %%\n", r.mos, 100 * r.lost);
+	assert_true(r.lost == 0);
+	for (int side = 0; side < 2; side++) {
+		assert_int_equal(tunnel_stats(l.s->end[side].t)->datagrams_forged, 0);
+		assert_true(sim_by_datagram(l.s, side) > 0.99);
+	}
+	lab_free(&l);
+}
+
 static void
 blocked_in_mid_call_it_is_hardly_heard(void **state)
 {
@@ -340,6 +375,7 @@ main(void)
 		cmocka_unit_test(on_a_clean_line_all_voice_goes_by_datagrams_and_the_streams_rest),
 		cmocka_unit_test(
 		    a_loss_of_3_percent_is_left_within_2_s_and_returned_to_when_it_is_over),
+		cmocka_unit_test(new_keys_in_mid_call_cost_no_voice),
 		cmocka_unit_test(blocked_in_mid_call_it_is_hardly_heard),
 		cmocka_unit_test(each_direction_is_judged_by_itself),
 		cmocka_unit_test(packets_that_overtake_each_other_are_no_reason_to_leave),
