@@ -58,6 +58,49 @@ def test_hras_demands_the_seal_and_both_say_so(lab):
     client.wait_tunnel()
 
 
+def _recorded(packets, begin):
+    """What a client said on each TCP connection to HRAS whose first bytes are these."""
+    said = {}
+    for packet in packets:
+        if packet.protocol == "tcp" and packet.target == (HRAS, 80) and packet.payload:
+            said[packet.source] = said.get(packet.source, b"") + packet.payload
+    return [data for data in said.values() if data.startswith(begin)]
+
+
+def _say_again(lab, data):
+    """The first line that HRAS answers to that, said by a stranger; b"" when it only hangs up."""
+    sock = lab.out2.connect((HRAS, 80))
+    try:
+        sock.sendall(data)
+        return sock.recv(1000).split(b"\r\n", 1)[0]
+    except OSError:
+        return b""
+    finally:
+        sock.close()
+
+
+def test_what_was_recorded_is_worth_nothing(lab):
+    capture = Capture(lab.internet)
+    pair = Pair(lab)
+    alice, bob = pair.inside(), pair.outside(answer="auto")
+    connect(alice, bob)
+    both_hear(alice, bob)
+    packets = capture.stop()
+    sessions = pair.hras.counter("gateway_sessions")
+    for begin in (b"POST /vofw/1/up/", b"GET /vofw/1/down/"):
+        recorded = _recorded(packets, begin)
+        expect(recorded, f"{begin} was captured")
+        for data in recorded:
+            answer = _say_again(lab, data)
+            expect(answer.startswith(b"HTTP/1.1 409"), f"said again, it is answered {answer}")
+    for data in _recorded(packets, b"POST /vofw/1/open"):
+        answer = _say_again(lab, data)      # a HELLO may be asked again, and opens nothing
+        expect(answer.split()[1:2] in ([b"200"], [b"403"]), f"the opening: {answer}")
+    expect(pair.hras.counter("gateway_sessions") == sessions, "no session was opened")
+    both_hear(alice, bob)
+    hang_up(alice, bob)
+
+
 def test_a_middlebox_that_changes_bytes_costs_a_connection_and_no_call(lab):
     office = lab.office(behind_proxy=True)
     box = office.proxy.spawn("relay", [sys.executable, relay.__file__, "3128", HRAS, "80",
