@@ -346,6 +346,7 @@ doctor_begin(const struct config_hrac *c, const struct doctor_options *options)
 	d->options = options;
 	d->facts.agent = c->tunnel.agent;
 	d->facts.transport = c->tunnel.transport;
+	d->facts.cap_kbit = c->tunnel.bandwidth_max_kbit;
 	d->base = event_base_new();
 	if (d->base == NULL)
 		abort(); /* a broken host */
@@ -376,7 +377,7 @@ doctor_run(const struct config_hrac *c, const struct doctor_options *options)
 	say_where_proxies_come_from(d);
 	examine(d);
 	print(d);
-	good = d->facts.best != DOCTOR_NONE;
+	good = d->facts.works;
 	proxy_finder_free(proxy);
 	doctor_end(d);
 	return good ? 0 : 1;

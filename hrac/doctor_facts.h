@@ -101,10 +101,12 @@ struct doctor_facts {
 	struct doctor_route route[DOCTOR_ROUTES_MAX]; /* the best first, by what they are */
 	size_t route_n;
 	struct doctor_udp udp;
+	uint32_t cap_kbit;                /* tunnel.bandwidth_max; 0 = none */
 	char proxy_from[DOCTOR_NAME_MAX]; /* where the proxies come from, in words */
 
 	/* By doctor_judge. */
-	size_t best;      /* the route that would be used; DOCTOR_NONE = calls will not work */
+	bool works;       /* calls will */
+	size_t best;      /* the route that would be used; DOCTOR_NONE = nothing gets through */
 	const char *rung; /* "udp", "stream", "proxy", "poll"; NULL without a best one */
 	uint32_t kbit;    /* each way; 0 = not measured */
 	unsigned calls;

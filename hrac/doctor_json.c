@@ -145,8 +145,8 @@ doctor_json(const struct doctor_facts *f)
 	doctor_tell(f, append_line, lines);
 	doctor_advise(f, advice);
 	all = json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "ok",
-	    f->best != DOCTOR_NONE, "version", PACKAGE_VERSION, "agent", shape_text(f->agent),
-	    "advice", shape_text(advice), "rung", text_or_null(f->rung), "route",
+	    f->works, "version", PACKAGE_VERSION, "agent", shape_text(f->agent), "advice",
+	    shape_text(advice), "rung", text_or_null(f->rung), "route",
 	    f->best == DOCTOR_NONE ? json_null() : json_integer((json_int_t)f->best), "calls",
 	    f->kbit == 0 ? json_null() : json_integer(f->calls), "mos",
 	    f->mos == 0 ? json_null() : json_real(round(f->mos * 100) / 100), "hosts", hosts,

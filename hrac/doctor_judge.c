@@ -83,6 +83,19 @@ loss_of(const struct doctor_facts *f, const struct doctor_route *r)
 	return segments == 0 ? 0 : (double)again / segments;
 }
 
+/* A fifth stays free, but a single call may have it all. The administrator's cap is for calls alone. */
+static unsigned
+calls_in(uint32_t kbit, uint32_t cap_kbit)
+{
+	double room = kbit * HEADROOM;
+
+	if (cap_kbit != 0 && cap_kbit < room)
+		room = cap_kbit;
+	if (room < ROOM_CALL_KBIT)
+		return kbit >= ROOM_CALL_KBIT;
+	return room / ROOM_CALL_KBIT > CALLS_MAX ? CALLS_MAX : (unsigned)(room / ROOM_CALL_KBIT);
+}
+
 static void
 judge_calls(struct doctor_facts *f, const struct doctor_route *r)
 {
@@ -90,9 +103,8 @@ judge_calls(struct doctor_facts *f, const struct doctor_route *r)
 	double delay_ms = r->rtt_median_us / 2e3;
 
 	f->kbit = up < down ? up : down;
-	f->calls = (unsigned)(f->kbit * HEADROOM / ROOM_CALL_KBIT);
-	if (f->calls > CALLS_MAX)
-		f->calls = CALLS_MAX;
+	f->calls = calls_in(f->kbit, f->cap_kbit);
+	f->works = f->kbit == 0 || f->calls > 0;
 	if (strcmp(f->rung, "udp") == 0)
 		delay_ms = f->udp.rtt_median_us / 2e3;
 	/* What is polled waits for the next answer to begin: half a round trip on average. */
@@ -106,6 +118,7 @@ void
 doctor_judge(struct doctor_facts *f)
 {
 	f->best = best_of(f);
+	f->works = false;
 	f->rung = NULL;
 	f->kbit = f->calls = 0;
 	f->mos = 0;
@@ -169,7 +182,12 @@ advise_proxy(const struct doctor_route *r, char *out)
 	const struct uplink_look *l = &r->look;
 	long status = l->connect_status != 0 ? l->connect_status : l->status;
 
-	if (wants_user(r))
+	if (status >= 500)
+		snprintf(out, DOCTOR_TEXT_MAX,
+		    "The web proxy %.100s does not reach %.100s (it says %ld): see that HRAS runs and "
+		    "lets the proxy in.",
+		    r->proxy, r->url, status);
+	else if (wants_user(r))
 		snprintf(out, DOCTOR_TEXT_MAX,
 		    "The web proxy %.100s wants to know who we are (%s): put a user and password "
 		    "that are good there in tunnel.proxy_user and tunnel.proxy_password.",
@@ -262,13 +280,16 @@ advise_trouble(const struct doctor_facts *f, char *out)
 static void
 advise_better(const struct doctor_facts *f, const struct doctor_route *r, char *out)
 {
-	int n = snprintf(out, DOCTOR_TEXT_MAX, "Calls will work, by %s%s. ", f->rung,
+	int n = snprintf(out, DOCTOR_TEXT_MAX, "Calls will %swork, by %s%s. ",
+	    f->works ? "" : "hardly ", f->rung,
 	    r->proxy[0] == '\0' ? "" : " through the web proxy");
 	size_t cap = DOCTOR_TEXT_MAX - (size_t)n;
 	uint32_t up = r->way[TUNNEL_UP].idle_cut_s, down = r->way[TUNNEL_DOWN].idle_cut_s;
 
 	out += n;
-	if (strcmp(f->rung, "poll") == 0 && f->transport != CONFIG_BY_POLL)
+	if (!f->works)
+		snprintf(out, cap, "The line is too slow for even one of G.711.");
+	else if (strcmp(f->rung, "poll") == 0 && f->transport != CONFIG_BY_POLL)
 		snprintf(out, cap,
 		    "They will sound better when the network's owner exempts %.100s from scanning and "
 		    "buffering.",
@@ -276,8 +297,6 @@ advise_better(const struct doctor_facts *f, const struct doctor_route *r, char *
 	else if ((up != 0 && up <= 5) || (down != 0 && down <= 5))
 		snprintf(out, cap,
 		    "Ask the network's owner to keep silent connections for 30 s and more.");
-	else if (f->kbit != 0 && f->calls == 0)
-		snprintf(out, cap, "The line is too slow for even one call of G.711.");
 	else if (f->udp.offered && f->udp.sent > 0 && f->udp.came == 0)
 		snprintf(out, cap,
 		    "They sound best when the network's owner also lets UDP out to port %u of HRAS.",

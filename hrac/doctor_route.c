@@ -32,11 +32,16 @@ on_look(void *arg, void *user, const struct uplink_http_result *r)
 		[UPLINK_LOOK_ANSWER] = DOCTOR_STOP_ANSWER,
 		[UPLINK_LOOK_DONE] = DOCTOR_STOP_NOWHERE };
 	struct doctor_visit *v = arg;
+	const struct uplink_look *l = &v->facts->look;
+	enum doctor_stop stop = stops[l->step];
 
 	(void)user;
 	v->doctor->pending--;
-	stop_at(v, stops[v->facts->look.step],
-	    v->facts->look.step == UPLINK_LOOK_DONE ? "" : r->cause);
+	/* What a proxy says of its own is no answer from behind it. */
+	if (l->step == UPLINK_LOOK_ANSWER && v->facts->proxy[0] != '\0' &&
+	    (l->status == 403 || (l->status >= 502 && l->status <= 504)))
+		stop = DOCTOR_STOP_PROXY;
+	stop_at(v, stop, stop == DOCTOR_STOP_NOWHERE ? "" : r->cause);
 }
 
 static const struct uplink_http_handlers look_handlers = { .on_done = on_look };

@@ -192,7 +192,8 @@ tell_route(const struct teller *t, const struct doctor_route *r)
 	tell_proxy(t, r);
 	tell_tls(t, r);
 	if (r->stop == DOCTOR_STOP_ANSWER)
-		say(t, DOCTOR_NO, "hras", "%s", r->trouble);
+		say(t, DOCTOR_NO, "hras", "%s%s%s", r->trouble,
+		    r->look.answered[0] == '\0' ? "" : "; it calls itself ", r->look.answered);
 	if (r->stop == DOCTOR_STOP_SECRET)
 		say(t, DOCTOR_NO, "secret", "%s", r->trouble);
 	else if (r->stop > DOCTOR_STOP_SECRET)
@@ -272,8 +273,11 @@ tell_calls(const struct teller *t)
 	    r->proxy[0] == '\0' ? "" : " through ", r->proxy);
 	if (f->kbit == 0 || f->mos == 0)
 		return;
-	say(t, f->calls == 0 || f->mos < 3.1 ? DOCTOR_UNSURE : DOCTOR_OK, "calls",
-	    "%s%u calls of G.711 at a time, of %s quality (MOS %.1f)",
+	say(t,
+	    !f->works        ? DOCTOR_NO :
+		f->mos < 3.1 ? DOCTOR_UNSURE :
+			       DOCTOR_OK,
+	    "calls", "%s%u calls of G.711 at a time, of %s quality (MOS %.1f)",
 	    r->way[TUNNEL_UP].kbit_least && r->way[TUNNEL_DOWN].kbit_least ? "at least " : "about ",
 	    f->calls, quality_words(f->mos), f->mos);
 }

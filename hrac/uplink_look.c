@@ -163,7 +163,6 @@ uplink_look_end(struct uplink_look *look, CURL *easy, CURLcode code, bool from_h
 
 	look->name_us = time_of(easy, CURLINFO_NAMELOOKUP_TIME_T);
 	look->connect_us = time_of(easy, CURLINFO_CONNECT_TIME_T);
-	look->tls_us = time_of(easy, CURLINFO_APPCONNECT_TIME_T);
 	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &look->connect_status);
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &look->status);
 	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);

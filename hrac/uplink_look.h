@@ -34,13 +34,13 @@ struct uplink_look_tls {
 
 struct uplink_look {
 	enum uplink_look_step step;
-	uint32_t name_us, connect_us, tls_us; /* each since the beginning; 0 = it did not happen */
-	char peer[64];                        /* "192.0.2.1:443" that was connected to, or "" */
-	long connect_status;        /* the proxy's answer to CONNECT; 0 = there was none */
-	long status;                /* of the last answer; 0 = there was none */
-	char schemes[48];           /* "Basic, NTLM" that a proxy offered; "" = none */
-	char answered[64];          /* what a stranger calls itself (Server:), or "" */
-	struct uplink_look_tls tls; /* of HRAS, or of what answers in its place */
+	uint32_t name_us, connect_us; /* each since the beginning; 0 = it did not happen */
+	char peer[64];                /* "192.0.2.1:443" that was connected to, or "" */
+	long connect_status;          /* the proxy's answer to CONNECT; 0 = there was none */
+	long status;                  /* of the last answer; 0 = there was none */
+	char schemes[48];             /* "Basic, NTLM" that a proxy offered; "" = none */
+	char answered[64];            /* what a stranger calls itself (Server:), or "" */
+	struct uplink_look_tls tls;   /* of HRAS, or of what answers in its place */
 };
 
 /* Before the request starts: it will note in `look` (borrowed until the end) what TLS shows. */

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`hrac --doctor`: what stands in the way is found and named, and what gets through is measured."""
 
+import os
+import sys
+
 from lab.agents import Hrac, Hras
 from lab.certificates import Authority
 from lab.doctor import Doctor, Facts
@@ -194,17 +197,23 @@ http {{
 
 
 def test_what_holds_bodies_back_is_found_in_its_direction(lab):
-    """nginx with its defaults, and with those of one direction; its limit of 1 MB does no harm."""
+    """nginx with its defaults (its limit of 1 MB does no harm), and up alone; a proxy, down alone."""
     office = lab.office()
-    Hras(lab, {"tunnel": {"listen": [f"http:{BEHIND}"]}}).start()
+    Hras(lab, {"tunnel": {"listen": [f"http:{BEHIND}", f"http:{HRAS}:8000"]}}).start()
     config = lab.write("nginx.conf", _NGINX.format(directory=lab.directory, address=HRAS,
                                                    behind=BEHIND))
     lab.hras_host.spawn("nginx", ["nginx", "-c", config, "-p", lab.directory,
                                   "-e", lab.path("nginx-error.log"),
                                   "-g", "daemon off; master_process off;"])
     wait_for("nginx", lambda: lab.hras_host.connect((HRAS, 80)))
+    proxy = lab.internet.host("proxy", "203.0.113.99/24")
+    script = os.path.join(os.path.dirname(__file__), "lab", "holder.py")
+    proxy.spawn("holder", [sys.executable, script, proxy.address, "80", "--down"]).wait_output("ready")
     doctors = _all_begun(_hrac(office, "both", url=HTTP + "both/"),
-                         _hrac(office, "up", url=HTTP + "up/"))
+                         _hrac(office, "up", url=HTTP + "up/"),
+                         # The firewall lets no port 8000 out: the proxy is the only way.
+                         _hrac(office, "down", url=f"http://{HRAS}:8000/",
+                               proxy=f"http://{proxy.address}:80"))
     for hrac, doctor in doctors:
         facts = Facts(None, 0, doctor=doctor)
         best = facts.best()

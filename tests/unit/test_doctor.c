@@ -205,6 +205,8 @@ what_stands_in_the_way_is_named_with_its_cure(void **state)
 		    "allow CONNECT to https://h/ (it says 403)" },
 		{ DOCTOR_STOP_PROXY, "http://p:1", { .status = 403 }, "connect",
 		    "allow https://h/ (it says 403)" },
+		{ DOCTOR_STOP_PROXY, "http://p:1", { .connect_status = 503 }, "connect",
+		    "does not reach https://h/ (it says 503)" },
 		{ DOCTOR_STOP_TLS, "",
 		    { .tls = { .seen = true, .issuer = "Evil CA", .why = "self-signed" } }, "tls",
 		    "signed by \"Evil CA\"" },
@@ -246,17 +248,26 @@ trouble_on_a_way_that_works_is_told(void **state)
 	r->opened = DOCTOR_OPENED_YES;
 	r->way[TUNNEL_UP].idle_cut_s = 3;
 	r->way[TUNNEL_UP].again = 100;
-	r->way[TUNNEL_UP].kbit = 90;
 	doctor_judge(&facts);
-	assert_int_equal(facts.calls, 0);
+	assert_true(facts.works);
 	assert_says("??", "tls", "TLS is opened on the way");
 	assert_says("NO", "idle", "a silent POST is cut after 3 s");
 	assert_says("OK", "idle", "a silent GET lives for 10 s and more");
 	assert_says("??", "loss", "100 of 1000");
-	assert_says("??", "calls", "0 calls");
 	assert_advises("keep silent connections");
-	r->way[TUNNEL_UP].idle_cut_s = 0;
+	r->way[TUNNEL_UP].kbit = 110;
+	doctor_judge(&facts);
+	assert_int_equal(facts.calls, 1);
+	r->way[TUNNEL_UP].kbit = 90;
+	doctor_judge(&facts);
+	assert_int_equal(facts.calls, 0);
+	assert_false(facts.works);
+	assert_says("NO", "calls", "0 calls");
 	assert_advises("too slow");
+	r->way[TUNNEL_UP].kbit = 2000;
+	facts.cap_kbit = 500;
+	doctor_judge(&facts);
+	assert_int_equal(facts.calls, 5);
 }
 
 static void
