@@ -57,7 +57,7 @@ take_challenge(struct uplink *u, struct uplink_hello *hello, const struct uplink
 	if (!u->ladder.climbing)
 		uplink_way_answers(u, w);
 	else if (u->tunnel != NULL && !u->opening)
-		tunnel_retry(u->tunnel, clock_us());
+		uplink_way_offers(u, w);
 }
 
 static void

@@ -88,10 +88,11 @@ struct uplink_counters {
 
 /* Of one direction: whether the route in use still carries anything. */
 struct uplink_doubt {
-	uint64_t since_us; /* CLOCK_NEVER = there is none */
-	bool silent;       /* since nothing came; else since a stream was not to be had */
-	bool refused;      /* a stream over the route in use failed before it lived */
-	unsigned turns_n;  /* of the routes that new streams take */
+	uint64_t since_us;       /* CLOCK_NEVER = there is none */
+	bool silent;             /* since nothing came; else since a stream was not to be had */
+	bool refused;            /* a stream over the route in use failed before it lived */
+	unsigned turns_n;        /* of the routes that new streams take */
+	struct uplink_way *next; /* the next stream takes this one; NULL = in turn */
 };
 
 struct uplink {
@@ -128,6 +129,8 @@ struct uplink {
 	struct uplink_way *way;  /* new streams; never NULL */
 	struct uplink_way *from; /* left for `way`, on trial since trial_us; NULL = none is */
 	uint64_t trial_us;
+	bool
+	    carried[2]; /* by enum tunnel_dir: in this trial the peer was heard on a stream of it */
 	struct uplink_doubt doubt[2]; /* by enum tunnel_dir */
 	bool doubt_probed;            /* the ways were, in this doubt */
 	uint64_t watched_us;
@@ -268,7 +271,9 @@ struct uplink_way *uplink_way_for(struct uplink *u, enum tunnel_dir dir); /* of 
 void uplink_way_ended(struct uplink *u, struct uplink_link *l, enum tunnel_why why,
     const struct uplink_http_result *r);
 void uplink_way_answers(struct uplink *u, struct uplink_way *w); /* a better one than in use */
-void uplink_way_next(struct uplink *u);                          /* those that answered meanwhile */
+/* It answers, in doubt: a stream of each direction that needs one tries it at once. */
+void uplink_way_offers(struct uplink *u, struct uplink_way *w);
+void uplink_way_next(struct uplink *u); /* those that answered meanwhile */
 /* It was probed, and is not in use: what it holds back, in words, "" = nothing. */
 void uplink_way_judged(struct uplink *u, struct uplink_way *w, const char *held);
 void uplink_way_run(struct uplink *u, uint64_t now_us);

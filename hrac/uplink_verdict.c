@@ -72,6 +72,7 @@ judge_in_use(struct uplink *u, struct uplink_way *w, bool was_held)
 	bool held = u->ladder.rung[w->number].held;
 
 	again_later(u, held);
+	uplink_verdict_apply(u);
 	if (held == was_held)
 		return;
 	if (!held)
@@ -80,7 +81,6 @@ judge_in_use(struct uplink *u, struct uplink_way *w, bool was_held)
 		log_warn("uplink", "%s: %s, so it is polled", w->route->name, w->route->why);
 	else
 		uplink_trouble(u, w->route, LOG_WARN, w->route->why);
-	uplink_verdict_apply(u);
 	tunnel_retry(u->tunnel, clock_us());
 	/* Any other that answers may be better than this. */
 	if (held)
@@ -95,7 +95,9 @@ judge(struct uplink *u, struct uplink_way *w, const struct uplink_probe_result *
 	const char *words;
 
 	if (r->cause[0] != '\0') {
-		if (w != u->way && !u->ladder.climbing)
+		if (w == u->way)
+			again_later(u, was_held);
+		else if (!u->ladder.climbing)
 			uplink_climb_failed(u, w, r->cause, 0);
 		return;
 	}

@@ -134,6 +134,7 @@ try_way(struct uplink *u, struct uplink_way *w)
 	u->from = u->way;
 	u->way = w;
 	u->trial_us = clock_us();
+	u->carried[TUNNEL_UP] = u->carried[TUNNEL_DOWN] = false;
 	uplink_verdict_apply(u);
 	replace_those_of_others(u);
 }
@@ -224,10 +225,14 @@ struct uplink_way *
 uplink_way_for(struct uplink *u, enum tunnel_dir dir)
 {
 	struct uplink_doubt *d = &u->doubt[dir];
+	struct uplink_way *offered = d->next;
 	size_t n = 0, nth;
 
 	if (d->since_us == CLOCK_NEVER || u->from != NULL)
 		return u->way;
+	d->next = NULL;
+	if (offered != NULL)
+		return offered;
 	for (size_t i = 0; i < u->ladder.n; i++)
 		n += may_do(u, i);
 	/* The one in use first: more often than not its connections were cut, and fresh ones work. */
@@ -238,6 +243,22 @@ uplink_way_for(struct uplink *u, enum tunnel_dir dir)
 		if (may_do(u, i) && u->ways[i] != u->way && nth-- == 0)
 			return u->ways[i];
 	return u->way;
+}
+
+/* The tunnel asks by its own measure, and on a line that is full only each second. */
+void
+uplink_way_offers(struct uplink *u, struct uplink_way *w)
+{
+	tunnel_retry(u->tunnel, clock_us());
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		struct uplink_doubt *d = &u->doubt[dir];
+
+		if (d->since_us == CLOCK_NEVER || w == u->way || u->ladder.rung[w->number].barred)
+			continue;
+		d->next = w;
+		u->wanted[dir]++;
+		u->more = true;
+	}
 }
 
 /* -- What becomes of the streams -- */
@@ -253,6 +274,7 @@ carries(struct uplink *u, struct uplink_link *l)
 	l->way->route->session = session_of(u);
 	if (l->way == u->way) {
 		d->refused = false;
+		u->carried[dir] = true;
 		return;
 	}
 	if (d->since_us == CLOCK_NEVER || u->from != NULL)
@@ -402,7 +424,9 @@ watch_trial(struct uplink *u, uint64_t now_us)
 	struct tally up = tally(u, u->way, TUNNEL_UP);
 	struct tally down = tally(u, u->way, TUNNEL_DOWN);
 
-	if (up.live_n > 0 && down.live_n > 0)
+	/* Of bounded streams none may be there just now. */
+	if ((up.live_n > 0 || u->carried[TUNNEL_UP]) &&
+	    (down.live_n > 0 || u->carried[TUNNEL_DOWN]))
 		settle(u, u->way, NULL);
 	else if (now_us - u->trial_us >= TRIAL_US)
 		end_trial(u, "it answers, but holds back what should pass");
