@@ -70,7 +70,7 @@ tunnel(struct hrac *h)
 	    .causes = causes,
 	    .causes_n = f.causes_n,
 	    .peer = f.peer,
-	    .connections = f.up_n < f.down_n ? f.up_n : f.down_n,
+	    .connections = tunnel_line_pairs(&f.line),
 	    .rtt_us = f.srtt_us,
 	    .min_rtt_us = f.line.min_rtt_us,
 	    .guarded = f.line.guarded,

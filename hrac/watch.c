@@ -70,7 +70,7 @@ sample(struct hrac *h, const struct uplink_facts *f, uint64_t now_us)
 	const struct trend_tunnel tunnel = { .agent = h->conf->tunnel.agent,
 		.session = f->session,
 		.up = f->state == TUNNEL_UP_STATE,
-		.connections = f->up_n < f->down_n ? f->up_n : f->down_n,
+		.connections = tunnel_line_pairs(&f->line),
 		.rtt_us = f->srtt_us,
 		.min_rtt_us = f->line.min_rtt_us,
 		.way = { [TREND_UP] = way(f, TUNNEL_UP), [TREND_DOWN] = way(f, TUNNEL_DOWN) } };

@@ -29,11 +29,16 @@ way(const struct gateway_facts *f, enum tunnel_dir dir, struct trend_cost cost)
 #define TRANSPORT_MAX 64
 
 static const char *
-transport_text(const char *transport, bool udp, char out[static TRANSPORT_MAX])
+transport_text(const struct gateway_facts *f, char out[static TRANSPORT_MAX])
 {
-	if (transport == NULL)
+	static const char *const polled[2][2] = { { "", ", polled down" },
+		{ ", polled up", ", polled" } };
+	const struct tunnel_way *way = f->line.way;
+
+	if (f->transport == NULL)
 		return NULL;
-	snprintf(out, TRANSPORT_MAX, "%s%s", udp ? "udp + " : "", transport);
+	snprintf(out, TRANSPORT_MAX, "%s%s%s", f->datagrams.good ? "udp + " : "", f->transport,
+	    polled[way[TUNNEL_UP].bounded][way[TUNNEL_DOWN].bounded]);
 	return out;
 }
 
@@ -62,10 +67,10 @@ tunnel(const struct hras *h, size_t place, const struct gateway_facts *f)
 
 	return shape_tunnel(&(struct shape_tunnel){ .agent = f->agent,
 	    .state = tunnel_state_str(f->state),
-	    .transport = transport_text(f->transport, f->datagrams.good, transport),
+	    .transport = transport_text(f, transport),
 	    .cipher = f->cipher,
 	    .peer = addr_is_set(&f->peer) ? addr_str(&f->peer, peer) : NULL,
-	    .connections = f->up_n < f->down_n ? f->up_n : f->down_n,
+	    .connections = tunnel_line_pairs(&f->line),
 	    .rtt_us = f->srtt_us,
 	    .min_rtt_us = f->line.min_rtt_us,
 	    .guarded = f->line.guarded,

@@ -28,8 +28,10 @@ arm(struct gateway_conns *all)
 		if (eldest != NULL && eldest->until_us < due_us)
 			due_us = eldest->until_us;
 	}
-	if (due_us == CLOCK_NEVER || event_pending(&all->expires, EV_TIMEOUT, NULL))
+	/* It is hundreds of times a second that one rests again, and never the first to expire. */
+	if (due_us >= all->due_us)
 		return;
+	all->due_us = due_us;
 	wait_us = due_us > now_us ? due_us - now_us : 0;
 	tv.tv_sec = (time_t)(wait_us / CLOCK_S);
 	tv.tv_usec = (suseconds_t)(wait_us % CLOCK_S);
@@ -78,7 +80,6 @@ gateway_conn_becomes(struct gateway_conn *c, enum gateway_conn_state state)
 	c->until_us = clock_us() + q->age_us;
 	TAILQ_INSERT_TAIL(&q->list, c, link);
 	q->n++;
-	/* Of those that rest one more comes hundreds of times a second; the timer is there already. */
 	arm(all);
 }
 
@@ -90,6 +91,7 @@ on_expires(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	all->due_us = CLOCK_NEVER;
 	for (size_t i = 0; i < GATEWAY_CONN_BUSY; i++) {
 		struct gateway_conn_queue *q = &all->queues[i];
 
@@ -129,6 +131,7 @@ gateway_conns_init(struct gateway_conns *all, struct event_base *base, uint64_t 
     void (*on_closed)(void *arg), void *arg)
 {
 	memset(all, 0, sizeof(*all));
+	all->due_us = CLOCK_NEVER;
 	all->queues[GATEWAY_CONN_PENDING].max = GATEWAY_PENDING_MAX;
 	all->queues[GATEWAY_CONN_PENDING].age_us = pending_us;
 	all->queues[GATEWAY_CONN_RESTING].max = GATEWAY_RESTING_MAX;

@@ -35,7 +35,8 @@ struct gateway_conns {
 		unsigned n, max;
 		uint64_t age_us;      /* how long one may be so */
 	} queues[GATEWAY_CONN_BUSY];  /* by state */
-	struct event expires;         /* the first of them */
+	struct event expires;         /* the first of them ... */
+	uint64_t due_us;              /* ... then, or one before it; CLOCK_NEVER = none */
 	void (*on_closed)(void *arg); /* some were shut down because of their age */
 	void *arg;
 	uint64_t opened, expired;

@@ -339,13 +339,11 @@ static uint64_t
 beat_us(const struct tunnel *t, const struct tunnel_stream *s)
 {
 	const struct tunnel_polls *p = &t->polls[t->writes];
-	uint64_t due = p->wrote_us + duty_heartbeat_us(t), held_us;
+	uint64_t beat = duty_heartbeat_us(t), due = p->wrote_us + beat, held_us;
 
 	if (t->cfg.role == TUNNEL_CLIENT) {
-		if (p->wrote_us == 0)
-			return 0;
-		/* What asks for nothing is not acknowledged, and proves nothing. */
-		due = p->asked_us + duty_heartbeat_us(t);
+		/* Only what is answered shows that the way up is there. */
+		due = p->asked_us == 0 ? 0 : p->asked_us + beat;
 		return unanswered_us(t) < due ? unanswered_us(t) : due;
 	}
 	/* Without calls the client asks, and its request is answered when it has waited for long. */
@@ -422,6 +420,10 @@ tunnel_set_bounded(struct tunnel *t, enum tunnel_dir dir, bool bounded, uint64_t
 	t->demand[dir].failures_n = 0;
 	t->demand[dir].next_open_us = now_us;
 	t->changed = true;
+	/* What such a one was given is held back with it, acknowledgements too: it is said again. */
+	for (size_t i = 0; bounded && i < t->streams_n[dir]; i++)
+		if (!t->streams[dir][i]->bounded && t->streams[dir][i]->phase == STREAM_OPENING)
+			stream_abort(t, t->streams[dir][i], TUNNEL_WHY_CUT);
 }
 
 bool

@@ -236,3 +236,13 @@ tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out)
 		out->way[dir].streams_wanted = demand_wanted(t, dir);
 	}
 }
+
+unsigned
+tunnel_line_pairs(const struct tunnel_line *line)
+{
+	const struct tunnel_way *up = &line->way[TUNNEL_UP], *down = &line->way[TUNNEL_DOWN];
+
+	if (up->bounded || (!down->bounded && down->streams < up->streams))
+		return down->streams;
+	return up->streams;
+}

@@ -327,6 +327,10 @@ struct tunnel_line {
 };
 void tunnel_line(const struct tunnel *t, uint64_t now_us, struct tunnel_line *out);
 
+/* How many pairs of streams, for people. A bounded direction has as many as the moment wants: then the
+ * other one counts, and with both the requests that wait at the server. */
+unsigned tunnel_line_pairs(const struct tunnel_line *line);
+
 /* The way for datagrams. */
 struct tunnel_datagrams {
 	const char *state;  /* of our own direction: "unknown", "good", "in doubt", "left", "off" */

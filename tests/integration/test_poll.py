@@ -26,13 +26,14 @@ http {{
 	client_body_temp_path {temporary}; proxy_temp_path {temporary};
 	fastcgi_temp_path {temporary}; uwsgi_temp_path {temporary}; scgi_temp_path {temporary};
 	access_log off;
+	map $host $hras_connection {{ default "{connection}"; }}
 	upstream hras {{ server {behind}; keepalive 64; }}
 	server {{
 		listen {address}:80;
 		location / {{
 			proxy_pass http://hras;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
+			proxy_http_version {version};
+			proxy_set_header Connection $hras_connection;
 			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 			proxy_ignore_headers X-Accel-Buffering;
 			proxy_buffering {down};
@@ -44,11 +45,13 @@ http {{
 """
 
 
-def _nginx(lab, up="on", down="on"):
-    """nginx at HRAS's public address, HRAS behind it."""
+def _nginx(lab, up="on", down="on", version="1.1"):
+    """nginx at HRAS's public address, HRAS behind it. What comes in chunks, which HTTP/1.0 has not, it
+    passes on whatever it is told."""
     config = lab.write("nginx.conf", _NGINX.format(
         log=lab.path("nginx-error.log"), pid=lab.path("nginx.pid"), temporary=lab.path("nginx"),
-        behind=BEHIND, address=HRAS, up=up, down=down))
+        behind=BEHIND, address=HRAS, up=up, down=down,
+        version=version, connection="" if version == "1.1" else "close"))
     lab.hras_host.spawn("nginx", ["nginx", "-c", config, "-p", lab.directory, "-e",
                                   lab.path("nginx-error.log"),
                                   "-g", "daemon off; master_process off;"])
@@ -127,6 +130,40 @@ def test_nginx_that_buffers_both_ways(lab):
     both_hear(carol, dave, 3.0)
     hang_up(carol, dave)
     expect(_polls(pair.hrac) > 500, f"each burst is a request: {_polls(pair.hrac)}")
+
+
+def _chosen(pair, what, words):
+    """Left to itself, the tunnel polls the direction that is held back, and no other: `words` of HRAC
+    and of HRAS."""
+    words = dict(zip((pair.hrac, pair.hras), words))
+    for agent, transport in words.items():
+        agent.wait_status(lambda s, t=transport: s["tunnels"][0]["transport"] == t, transport)
+    _talk(pair, what, 25)
+    for agent, transport in words.items():
+        tunnel = agent.status()["tunnels"][0]
+        expect(tunnel["transport"] == transport, f"{agent.name}: {tunnel['transport']}")
+
+
+def test_buffering_both_ways_is_found_out(lab):
+    _nginx(lab, version="1.0")
+    pair = _pair(lab, behind=True)
+    _chosen(pair, "nginx, buffering both ways and left to itself",
+            ("http, polled", "http via proxy, polled"))
+    tunnel = pair.hrac.status()["tunnels"][0]
+    expect(tunnel["rung"] == "poll", f"the rung is told: {tunnel['rung']}")
+
+
+def test_only_what_goes_down_is_buffered(lab):
+    office = lab.office(behind_proxy=True)
+    _holder(office.proxy, "--down")
+    _chosen(_pair(lab, office, proxy=PROXY), "a proxy that holds back what goes down",
+            ("http via proxy, polled down", "http, polled down"))
+
+
+def test_only_what_goes_up_is_buffered(lab):
+    _nginx(lab, down="off")
+    _chosen(_pair(lab, behind=True), "nginx, buffering what goes up",
+            ("http, polled up", "http via proxy, polled up"))
 
 
 def test_a_proxy_of_http_1_0_that_holds_all_back(lab):

@@ -28,6 +28,7 @@ struct sim_cfg {
 	unsigned proxy_max; /* requests that a proxy lets through at a time; 0 = any number */
 	bool proxy_hangs;   /* it keeps those beyond waiting, else it answers 503 */
 	bool bounded[2];    /* by direction: streams end with each burst */
+	bool holds[2];      /* by direction: what is not bounded never comes out of the proxy */
 	bool datagrams;     /* the tunnels have a way for them, over the same line */
 	struct tunnel_cfg end[2];
 };

@@ -259,6 +259,8 @@ on_request(struct sim_stream *p)
 			on_tell(p, SIM_CLIENT, TUNNEL_WHY_REFUSED);
 		return;
 	}
+	if (!p->bounded && s->cfg.holds[p->dir])
+		return;
 	p->held = true;
 	s->held_n++;
 	must(tunnel_request_parse(p->path, &r) == 0 && r.dir == p->dir);

@@ -32,6 +32,9 @@ unit_tests += tests/unit/test_uplink_loss
 tests_unit_test_uplink_loss_SOURCES = tests/unit/test_uplink_loss.c $(http_pair_sources)
 tests_unit_test_uplink_loss_LDADD = $(http_pair_libs)
 
+unit_tests += tests/unit/test_gateway_conn
+tests_unit_test_gateway_conn_LDADD = $(http_pair_libs)
+
 unit_tests += tests/unit/test_uplink_poll
 tests_unit_test_uplink_poll_SOURCES = tests/unit/test_uplink_poll.c $(http_pair_sources)
 tests_unit_test_uplink_poll_LDADD = $(http_pair_libs)

@@ -190,6 +190,36 @@ the_tunnel_is_up_after_a_handshake_and_two_round_trips(void **state)
 	sim_free(s);
 }
 
+/* What was said in the bodies that are held back is said again. */
+static void
+when_bodies_are_held_back_it_is_up_a_moment_after_that_is_known(void **state)
+{
+	(void)state;
+	for (unsigned which = 1; which < 4; which++) {
+		struct sim_cfg cfg = bounded(false, false);
+		struct sim *s;
+
+		cfg.holds[TUNNEL_UP] = which & 1;
+		cfg.holds[TUNNEL_DOWN] = which & 2;
+		s = sim_new(&cfg);
+		sim_send(s, SIM_CLIENT, 500);
+		sim_run(s, 800 * CLOCK_MS);
+		assert_false(is_up(s));
+		for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
+			tunnel_set_bounded(s->end[SIM_CLIENT].t, dir, cfg.holds[dir],
+			    sim_now_us(s));
+		s->end[SIM_CLIENT].touched = true;
+		sim_run(s, 200 * CLOCK_MS);
+		assert_true(is_up(s));
+		assert_int_equal(s->end[SIM_SERVER].reliable_got, 1);
+		for (unsigned i = 0; i < 300; i++) {
+			sim_run(s, 100 * CLOCK_MS);
+			assert_true(is_up(s));
+		}
+		sim_free(s);
+	}
+}
+
 /* -- Trouble -- */
 
 static void
@@ -383,6 +413,7 @@ main(void)
 		cmocka_unit_test(without_calls_500_bytes_a_second_are_not_reached),
 		cmocka_unit_test(a_held_call_is_no_reason_to_take_the_line_for_dead),
 		cmocka_unit_test(the_tunnel_is_up_after_a_handshake_and_two_round_trips),
+		cmocka_unit_test(when_bodies_are_held_back_it_is_up_a_moment_after_that_is_known),
 		cmocka_unit_test(after_a_cut_voice_is_back_as_soon_as_with_streams),
 		cmocka_unit_test(reliable_frames_come_once_and_in_order_through_all_of_it),
 		cmocka_unit_test(a_call_goes_on_while_the_kind_of_stream_changes),
