@@ -8,9 +8,9 @@
 #include "tunnel/crypto.h"
 
 /*
- * Another key for the session that there is, agreed upon beside it while calls go on: the opening of
- * docs/PROTOCOL.md once more, for another purpose, over the route in use. When it fails all stays as it
- * is; the tunnel asks again.
+ * Another key for the session that there is, agreed upon beside it while calls go on: the opening
+ * of docs/PROTOCOL.md once more, for another purpose, over the route in use. When it fails all
+ * stays as it is; the tunnel asks again.
  */
 #define PATH "vofw/1/open"
 

@@ -211,7 +211,10 @@ adopt(struct gateway *g, const struct tunnel_grant *grant, const struct gateway_
 	gateway_mark(a);
 }
 
-/* Which slot counts for a host that could not open; NULL: a flood from many hosts does not flood the log. */
+/*
+ * Which slot counts for a host that could not open; NULL: a flood from many hosts does not flood
+ * the log.
+ */
 static struct gateway_source *
 source_of(struct gateway *g, const struct gateway_request *r)
 {

@@ -15,8 +15,8 @@
 #define NONCE_LEN 12
 
 /*
- * One context for each way: made when it is first used, keyed once, and given no more than a nonce for
- * each message. A cipher is in fact used in one of the two.
+ * One context for each way: made when it is first used, keyed once, and given no more than a nonce
+ * for each message. A cipher is in fact used in one of the two.
  */
 struct cipher {
 	const EVP_CIPHER *type;

@@ -7,11 +7,12 @@
 #include <stdint.h>
 
 /*
- * Sealing: what leaves is encrypted and carries a tag by which the other end sees that it came whole and
- * from whom (AEAD, RFC 5116). Hides OpenSSL's ciphers and the derivation of their keys from the key of a
- * session (docs/PROTOCOL.md, "Sealing"). A `struct cipher` is one key for one direction of one thing, a
- * stream or the datagrams; each message under it has a number, which is its nonce and which the
- * caller never uses twice for sealing. No cipher, NULL, leaves everything as it is and adds nothing.
+ * Sealing: what leaves is encrypted and carries a tag by which the other end sees that it came
+ * whole and from whom (AEAD, RFC 5116). Hides OpenSSL's ciphers and the derivation of their keys
+ * from the key of a session (docs/PROTOCOL.md, "Sealing"). A `struct cipher` is one key for one
+ * direction of one thing, a stream or the datagrams; each message under it has a number, which is
+ * its nonce and which the caller never uses twice for sealing. No cipher, NULL, leaves everything
+ * as it is and adds nothing.
  */
 enum cipher_kind { /* bits, of an offer */
 	CIPHER_AES_256_GCM = 1,
@@ -57,8 +58,8 @@ struct cipher_message {
 void cipher_seal(struct cipher *c, const struct cipher_message *m, uint8_t *text, size_t n);
 
 /*
- * Opens n bytes, the tag included, into `out` (n - cipher_tag_len bytes; may be `in` itself). False, and
- * `out` is of no use, when they are not just what was sealed as this message.
+ * Opens n bytes, the tag included, into `out` (n - cipher_tag_len bytes; may be `in` itself).
+ * False, and `out` is of no use, when they are not just what was sealed as this message.
  */
 bool cipher_open(struct cipher *c, const struct cipher_message *m, const uint8_t *in, size_t n,
     uint8_t *out);

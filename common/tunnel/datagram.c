@@ -231,7 +231,7 @@ open_one(struct datagram_end *e, uint8_t *in, size_t n, enum frame_type type,
 
 	if (err < 0)
 		return err;
-	err = frame_datagram_get(d->batch, d->batch_len, h, &body);
+	err = frame_content_get(d->batch, d->batch_len, h, &body);
 	while (err == 0 && (err = frame_next(&body, f)) == 0)
 		if (f->type == type)
 			return 0;

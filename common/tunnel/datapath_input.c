@@ -172,7 +172,7 @@ tunnel_datagram_input(struct tunnel *t, uint8_t *in, size_t n, const struct addr
 	t->stats.datagram_bytes_received += n;
 	t->stats.batches_received++;
 	t->stats.bytes_received += n;
-	err = frame_datagram_get(g.batch, g.batch_len, &h, &body);
+	err = frame_content_get(g.batch, g.batch_len, &h, &body);
 	if (err == 0)
 		err = on_batch(t, &h, &body, from, now_us);
 	t->stats.malformed += err < 0;

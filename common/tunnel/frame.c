@@ -184,13 +184,6 @@ frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header, struct
 	return frame_content_get(in + FRAME_LENGTH_FIELD, len - FRAME_LENGTH_FIELD, header, body);
 }
 
-int
-frame_datagram_get(const uint8_t *in, size_t n, struct frame_header *header, struct wire_read *body)
-{
-	*body = wire_reader(in, n);
-	return header_get(body, header);
-}
-
 static void
 get_rest(struct wire_read *r, struct frame *f)
 {

@@ -60,12 +60,12 @@ size_t frame_header_put(const struct frame_header *h, size_t body_len,
     uint8_t out[FRAME_HEADER_MAX]);
 
 /*
- * Finds a whole batch, sealed or not, at the front of n bytes: its length, the field of FRAME_LENGTH_FIELD
- * bytes included. ERR_INCOMPLETE; ERR_MALFORMED.
+ * Finds a whole batch, sealed or not, at the front of n bytes: its length, the field of
+ * FRAME_LENGTH_FIELD bytes included. ERR_INCOMPLETE; ERR_MALFORMED.
  */
 int frame_batch_split(const uint8_t *in, size_t n, size_t *batch_len);
 
-/* Header and frames of a batch, of all that follows its length, opened. ERR_MALFORMED. */
+/* Header and frames of a batch, opened, without its length: as a datagram has it. ERR_MALFORMED. */
 int frame_content_get(const uint8_t *in, size_t n, struct frame_header *header,
     struct wire_read *body);
 
@@ -75,10 +75,6 @@ int frame_content_get(const uint8_t *in, size_t n, struct frame_header *header,
  */
 int frame_batch_get(const uint8_t *in, size_t n, struct frame_header *header,
     struct wire_read *body, size_t *batch_len);
-
-/* The same for the whole of n bytes: a batch without its length, as a datagram has it. ERR_MALFORMED. */
-int frame_datagram_get(const uint8_t *in, size_t n, struct frame_header *header,
-    struct wire_read *body);
 
 enum frame_type {
 	FRAME_MEDIA = 1,

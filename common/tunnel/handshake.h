@@ -66,8 +66,8 @@ struct handshake {
 };
 
 /*
- * Copies agent and secret. `seal`: offers the ciphers, the one first that is fast here; else offers to
- * leave all unsealed, and nothing else. ERR_TOO_BIG when a text is too long.
+ * Copies agent and secret. `seal`: offers the ciphers, the one first that is fast here; else offers
+ * to leave all unsealed, and nothing else. ERR_TOO_BIG when a text is too long.
  */
 int handshake_init(struct handshake *h, const char *agent, const char *secret, uint64_t instance,
     bool seal);
@@ -87,8 +87,8 @@ int handshake_respond(struct handshake *h, const uint8_t *in, size_t n, uint8_t 
     size_t *out_len);
 
 /*
- * Takes the WELCOME; wipes what was secret of this opening. ERR_MALFORMED; ERR_AUTH when HRAS does not
- * know the secret; ERR_UNSUPPORTED when HRAS, proved, takes none of the ciphers offered.
+ * Takes the WELCOME; wipes what was secret of this opening. ERR_MALFORMED; ERR_AUTH when HRAS does
+ * not know the secret; ERR_UNSUPPORTED when HRAS, proved, takes none of the ciphers offered.
  */
 int handshake_finish(struct handshake *h, const uint8_t *in, size_t n, struct tunnel_grant *grant);
 
@@ -117,11 +117,11 @@ enum handshake_step {
 
 /*
  * One body of an open request at `now_us`. 0: out (>= HANDSHAKE_BODY_MAX bytes) is the answer, and
- * *step tells what it was. ERR_MALFORMED -> answer 400; ERR_UNSUPPORTED -> likewise: another version of
- * the protocol, *out its number; ERR_AUTH (wrong proof, unknown agent, cookie used or old) -> answer
- * 403. On ERR_AUTH grant->agent still names the claimed agent, for the log. ERR_FULL -> answer 503: more
- * good cookies were used up in the last HANDSHAKE_COOKIE_S than are remembered. That the session of a
- * HANDSHAKE_REKEY exists and is the agent's is for the caller to see.
+ * *step tells what it was. ERR_MALFORMED -> answer 400; ERR_UNSUPPORTED -> likewise: another
+ * version of the protocol, *out its number; ERR_AUTH (wrong proof, unknown agent, cookie used or
+ * old) -> answer 403. On ERR_AUTH grant->agent still names the claimed agent, for the log. ERR_FULL
+ * -> answer 503: more good cookies were used up in the last HANDSHAKE_COOKIE_S than are remembered.
+ * That the session of a HANDSHAKE_REKEY exists and is the agent's is for the caller to see.
  */
 int handshake_server_input(struct handshake_server *s, uint64_t now_us, const uint8_t *in, size_t n,
     uint8_t *out, size_t *out_len, enum handshake_step *step, struct tunnel_grant *grant);

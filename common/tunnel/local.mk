@@ -12,7 +12,9 @@ libtunnel_a_SOURCES = \
 	common/tunnel/flush.c \
 	common/tunnel/frame.c common/tunnel/frame.h \
 	common/tunnel/guard.c common/tunnel/guard.h \
-	common/tunnel/handshake.c common/tunnel/handshake.h \
+	common/tunnel/handshake.c common/tunnel/handshake.h common/tunnel/handshake_impl.h \
+	common/tunnel/handshake_server.c \
+	common/tunnel/handshake_wire.c \
 	common/tunnel/impl.h \
 	common/tunnel/input.c \
 	common/tunnel/meter.c common/tunnel/meter.h \

@@ -4,7 +4,10 @@
 #include "tunnel/crypto.h"
 #include "tunnel/impl.h"
 
-/* The keys of a session, which outlives them: what is sealed by which, and when it is time for another. */
+/*
+ * The keys of a session, which outlives them: what is sealed by which, and when it is time for
+ * another.
+ */
 
 #define ASK_AGAIN_US (30 * CLOCK_S)
 #define BEFORE_US (60 * CLOCK_S) /* a request may be that long on its way */

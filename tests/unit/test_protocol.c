@@ -332,7 +332,7 @@ datagrams_are_as_told(void **state)
 		struct frame f;
 		size_t n;
 
-		assert_int_equal(frame_datagram_get(e->p, e->n, &h, &body), 0);
+		assert_int_equal(frame_content_get(e->p, e->n, &h, &body), 0);
 		assert_int_equal(frame_next(&body, &f), 0);
 		assert_int_equal(f.type, batches[i].type);
 		assert_int_equal(body.left, 0);
