@@ -120,12 +120,21 @@ answer(struct tunnel *t, uint64_t now_us)
 
 /* -- Which way -- */
 
+/* Requests that end with each burst cannot take each batch besides: they get all or nothing. */
+static bool
+given_up(const struct tunnel *t)
+{
+	const struct trust *trust = &t->datapath->trust;
+
+	return trust->state == TRUST_DOUBT && trust->silent && poll_on(t, t->writes);
+}
+
 enum datapath_route
 datapath_route(const struct tunnel *t, uint64_t now_us)
 {
 	const struct datapath *d = t->datapath;
 
-	if (d == NULL || d->trust.state == TRUST_NONE || d->trust.state == TRUST_LEFT)
+	if (!datapath_used(t))
 		return DATAPATH_STREAM;
 	if (d->trust.state == TRUST_GOOD)
 		return now_us - d->trust.told_us > FRESH_US ? DATAPATH_BOTH : DATAPATH_DATAGRAM;
@@ -140,7 +149,8 @@ datapath_used(const struct tunnel *t)
 {
 	const struct datapath *d = t->datapath;
 
-	return d != NULL && (d->trust.state == TRUST_GOOD || d->trust.state == TRUST_DOUBT);
+	return d != NULL && (d->trust.state == TRUST_GOOD || d->trust.state == TRUST_DOUBT) &&
+	    !given_up(t);
 }
 
 bool

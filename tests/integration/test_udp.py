@@ -84,6 +84,7 @@ def test_voice_goes_by_udp_and_is_sealed(lab):
     spoken = [talk.alice.voice.payload(n)[:40] for n in range(0, 200)]
     expect(not any(text in p.payload for p in udp for text in spoken), "nor what was spoken")
     expect(sum(p.length for p in tcp) < 0.1 * sum(p.length for p in udp), "the streams rest")
+    expect(_tunnel(pair.hrac)["rung"] == "udp", "the best rung")
     tunnel = _tunnel(pair.hrac)["datagrams"]
     host, port = tunnel["mapped"].rsplit(":", 1)
     expect(host == pair.office.wan_address and int(port) in {p.source[1] for p in udp},
@@ -165,6 +166,9 @@ def test_udp_that_never_gets_out_costs_nothing(lab):
     tunnel = _tunnel(pair.hrac)
     expect(tunnel["transport"] == "http" and tunnel["datagrams"]["state"] == "unknown",
            f"by streams: {tunnel}")
+    why = [r["why"] for r in tunnel["refused"] if r["route"] == f"udp:{HRAS}:{PORT}"]
+    expect(tunnel["rung"] == "stream" and why == ["is not answered"],
+           f"it is told why not by UDP: {tunnel['refused']}")
     talk.measure("a firewall without UDP", since, 40)
     talk.hang_up()
 

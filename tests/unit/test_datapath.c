@@ -21,12 +21,13 @@ struct lab {
 };
 
 static struct lab
-lab_new(unsigned calls, double rtt_ms)
+lab_of(unsigned calls, double rtt_ms, bool bounded)
 {
 	struct sim_cfg cfg;
 	struct lab l;
 
 	sim_cfg_default(&cfg);
+	cfg.bounded[TUNNEL_UP] = cfg.bounded[TUNNEL_DOWN] = bounded;
 	cfg.datagrams = true;
 	l.s = sim_new(&cfg);
 	sim_set_rtt(l.s, rtt_ms);
@@ -38,6 +39,12 @@ lab_new(unsigned calls, double rtt_ms)
 	(void)sim_by_datagram(l.s, SIM_CLIENT);
 	(void)sim_by_datagram(l.s, SIM_SERVER);
 	return l;
+}
+
+static struct lab
+lab_new(unsigned calls, double rtt_ms)
+{
+	return lab_of(calls, rtt_ms, false);
 }
 
 static void
@@ -209,6 +216,25 @@ blocked_in_mid_call_it_is_hardly_heard(void **state)
 }
 
 static void
+blocked_beside_requests_that_end_with_each_burst_it_is_left_as_fast(void **state)
+{
+	(void)state;
+	for (unsigned calls = 1; calls <= 20; calls += 19) {
+		struct lab l = lab_of(calls, 40, true);
+		uint64_t begin, gap;
+
+		assert_true(sim_by_datagram(l.s, SIM_CLIENT) >= 0);
+		l.s->udp_blocked = true;
+		begin = sim_now_us(l.s);
+		sim_run(l.s, 5 * CLOCK_S);
+		gap = sim_voice_recovery_us(l.v, begin);
+		printf("polled, %u calls: gap %.0f ms\n", calls, (double)gap / 1e3);
+		assert_true(gap <= 500 * CLOCK_MS);
+		lab_free(&l);
+	}
+}
+
+static void
 each_direction_is_judged_by_itself(void **state)
 {
 	struct lab l = lab_new(20, 40);
@@ -347,6 +373,37 @@ how_long_a_nat_remembers_is_found_out(void **state)
 }
 
 static void
+another_key_in_mid_call_costs_no_voice(void **state)
+{
+	struct lab l = lab_new(20, 40);
+	struct sim_voice_report r;
+
+	(void)state;
+	sim_voice_begin(l.v);
+	for (uint8_t i = 1; i <= 3; i++) {
+		struct tunnel_grant g = *tunnel_grant(l.s->end[SIM_CLIENT].t);
+
+		g.purpose = HANDSHAKE_REKEY;
+		memset(g.key, i, sizeof(g.key));
+		assert_int_equal(tunnel_rekey(l.s->end[SIM_SERVER].t, &g, sim_now_us(l.s)), 0);
+		sim_run(l.s, 20 * CLOCK_MS);
+		assert_int_equal(tunnel_rekey(l.s->end[SIM_CLIENT].t, &g, sim_now_us(l.s)), 0);
+		l.s->end[SIM_CLIENT].touched = true;
+		sim_run(l.s, 5 * CLOCK_S);
+		assert_int_equal(tunnel_stats(l.s->end[SIM_SERVER].t)->rekeys, i);
+	}
+	sim_voice_end(l.v);
+	sim_voice_report(l.v, 2, &r);
+	assert_int_equal(r.got, r.sent);
+	assert_true(r.late60 == 0);
+	for (int side = 0; side < 2; side++) {
+		assert_int_equal(tunnel_stats(l.s->end[side].t)->datagrams_forged, 0);
+		assert_true(sim_by_datagram(l.s, side) > 0.999);
+	}
+	lab_free(&l);
+}
+
+static void
 what_only_datagrams_may_have_is_malformed_on_a_stream(void **state)
 {
 	static const uint8_t batch[] = { 0, 3, 0, 8, 0 };
@@ -377,11 +434,14 @@ main(void)
 		    a_loss_of_3_percent_is_left_within_2_s_and_returned_to_when_it_is_over),
 		cmocka_unit_test(new_keys_in_mid_call_cost_no_voice),
 		cmocka_unit_test(blocked_in_mid_call_it_is_hardly_heard),
+		cmocka_unit_test(
+		    blocked_beside_requests_that_end_with_each_burst_it_is_left_as_fast),
 		cmocka_unit_test(each_direction_is_judged_by_itself),
 		cmocka_unit_test(packets_that_overtake_each_other_are_no_reason_to_leave),
 		cmocka_unit_test(on_a_line_that_loses_voice_sounds_as_good_as_without_datagrams),
 		cmocka_unit_test(on_a_line_that_is_too_narrow_datagrams_cost_no_more_voice),
 		cmocka_unit_test(how_long_a_nat_remembers_is_found_out),
+		cmocka_unit_test(another_key_in_mid_call_costs_no_voice),
 		cmocka_unit_test(what_only_datagrams_may_have_is_malformed_on_a_stream),
 	};
 
