@@ -162,6 +162,7 @@ void
 uplink_http_close(struct uplink_request *r)
 {
 	r->closing = true;
+	r->held = false; /* its route may end before it does */
 	r->http->ending = true;
 }
 

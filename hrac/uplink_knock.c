@@ -11,6 +11,7 @@
 /* What asks a proxy for its wishes; HRAS knows no such thing, and that is as good as any answer. */
 #define KNOCK_PATH "vofw/1/knock"
 #define KNOCK_PATIENCE_MS 500 /* before those for another place behind a proxy have their own */
+#define KNOCK_LOGIN_MS 2000   /* ... where two could try a wrong password at a time */
 #define KNOCK_TIMEOUT_MS 8000L
 
 static void
@@ -81,7 +82,8 @@ uplink_knock_patience(evutil_socket_t fd, short what, void *arg)
 static void
 request_hold(struct uplink_request *r)
 {
-	static const struct timeval patience = { 0, KNOCK_PATIENCE_MS * 1000 };
+	unsigned ms = r->proxy->user == NULL ? KNOCK_PATIENCE_MS : KNOCK_LOGIN_MS;
+	const struct timeval patience = { ms / 1000, ms % 1000 * 1000 };
 
 	r->held = true;
 	if (!evtimer_pending(&r->http->patience, NULL))
