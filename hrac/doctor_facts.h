@@ -46,12 +46,13 @@ enum doctor_body { DOCTOR_UNKNOWN, DOCTOR_STREAMS, DOCTOR_HELD };
 
 struct doctor_way { /* one direction of a route */
 	enum doctor_body body;
-	uint32_t held_ms;    /* at most */
-	bool whole;          /* ... which is until it is over, as far as was tried */
-	uint32_t idle_ok_s;  /* the longest silence that the connection outlived; 0 = none */
-	uint32_t idle_cut_s; /* the shortest after which it was dead; 0 = none */
-	uint32_t kbit;       /* throughput, kbit/s of bodies; 0 = not measured */
-	bool kbit_least;     /* ... and more was not tried */
+	uint32_t held_ms;          /* at most */
+	char why[DOCTOR_NAME_MAX]; /* why it does not stream, when not by holding; else "" */
+	bool whole;                /* ... which is until it is over, as far as was tried */
+	uint32_t idle_ok_s;        /* the longest silence that the connection outlived; 0 = none */
+	uint32_t idle_cut_s;       /* the shortest after which it was dead; 0 = none */
+	uint32_t kbit;             /* throughput, kbit/s of bodies; 0 = not measured */
+	bool kbit_least;           /* ... and more was not tried */
 	uint32_t segments,
 	    again; /* of TCP, sent by the sending end, and those that were repetitions */
 };

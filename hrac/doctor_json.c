@@ -78,11 +78,12 @@ way(const struct doctor_way *w)
 		[DOCTOR_STREAMS] = "streams", [DOCTOR_HELD] = "held"
 	};
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "body",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "body",
 	    w->body == DOCTOR_UNKNOWN ? json_null() : json_string(bodies[w->body]), "held_ms",
 	    w->body == DOCTOR_UNKNOWN ? json_null() : json_integer(w->held_ms), "idle_ok_s",
 	    number_or_null(w->idle_ok_s), "idle_cut_s", number_or_null(w->idle_cut_s), "kbit",
-	    number_or_null(w->kbit), "segments", number_or_null(w->segments), "retransmitted",
+	    number_or_null(w->kbit), "segments", number_or_null(w->segments), "error",
+	    text_or_null(w->why), "retransmitted",
 	    w->segments == 0 ? json_null() : json_integer(w->again));
 }
 

@@ -63,10 +63,10 @@ udp_is_good(const struct doctor_facts *f)
 static const char *
 rung_of(const struct doctor_facts *f, const struct doctor_route *r)
 {
-	if (f->transport == CONFIG_BY_POLL || !streams(r))
-		return "poll";
 	if (udp_is_good(f))
 		return "udp";
+	if (f->transport == CONFIG_BY_POLL || !streams(r))
+		return "poll";
 	return r->proxy[0] == '\0' ? "stream" : "proxy";
 }
 

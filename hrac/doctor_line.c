@@ -63,6 +63,8 @@ start_idle(struct idle *i, enum tunnel_dir dir)
 		.limit_ms = i->silence_s * 1000 + IDLE_SPARE_MS };
 	struct uplink_body_way way = doctor_way_of(i->visit);
 
+	if (i->visit->facts->way[dir].why[0] != '\0')
+		return; /* no long body is let through at all */
 	i->visit->doctor->pending++;
 	(void)uplink_body_start(&way, &cfg, on_idle, i);
 }
@@ -105,7 +107,7 @@ start_held(struct doctor_visit *v, enum tunnel_dir dir)
 	struct uplink_body_cfg cfg = { .dir = dir, .plan = held, .limit_ms = HELD_LIMIT_MS };
 	struct uplink_body_way way = doctor_way_of(v);
 
-	if (v->facts->way[dir].body != DOCTOR_HELD)
+	if (v->facts->way[dir].body != DOCTOR_HELD || v->facts->way[dir].why[0] != '\0')
 		return;
 	v->doctor->pending++;
 	(void)uplink_body_start(&way, &cfg, on_held, v);

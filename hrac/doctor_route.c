@@ -155,12 +155,15 @@ judge_opened(struct doctor_visit *v)
 }
 
 static void
-note_way(struct doctor_visit *v, enum tunnel_dir dir, bool streams, uint32_t held_ms)
+note_way(struct doctor_visit *v, enum tunnel_dir dir, bool streams, uint32_t held_ms,
+    const char *why)
 {
 	struct doctor_way *w = &v->facts->way[dir];
 
 	w->body = streams ? DOCTOR_STREAMS : DOCTOR_HELD;
 	w->held_ms = held_ms;
+	if (!streams)
+		snprintf(w->why, sizeof(w->why), "%s", why);
 	w->whole = !streams && held_ms >= WHOLE_MS; /* as far as this probe tells */
 }
 
@@ -173,8 +176,8 @@ on_probe(void *arg, const struct uplink_probe_result *r)
 	if (r->cause[0] != '\0') {
 		stop_at(v, DOCTOR_STOP_BODIES, r->cause);
 	} else {
-		note_way(v, TUNNEL_UP, r->up_streams, r->up_held_ms);
-		note_way(v, TUNNEL_DOWN, r->down_streams, r->down_held_ms);
+		note_way(v, TUNNEL_UP, r->up_streams, r->up_held_ms, r->why);
+		note_way(v, TUNNEL_DOWN, r->down_streams, r->down_held_ms, r->why);
 	}
 	uplink_probe_free(v->probe);
 	v->probe = NULL;

@@ -139,6 +139,9 @@ tell_body(const struct teller *t, const struct doctor_route *r, int dir)
 	if (w->body == DOCTOR_STREAMS)
 		say(t, DOCTOR_OK, topic, "%s arrives at once (%u ms late at most)", dir_words(dir),
 		    w->held_ms);
+	else if (w->body == DOCTOR_HELD && w->why[0] != '\0')
+		say(t, DOCTOR_UNSURE, topic, "%s does not stream: %s; it will be polled",
+		    dir_words(dir), w->why);
 	else if (w->body == DOCTOR_HELD)
 		say(t, DOCTOR_UNSURE, topic, "%s is held back for %u ms%s: it will be polled",
 		    dir_words(dir), w->held_ms,

@@ -135,6 +135,13 @@ a_way_that_holds_bodies_back_is_polled(void **state)
 	assert_string_equal(facts.rung, "poll");
 	assert_true(facts.mos < streamed);
 	assert_advises("exempts https://hras.example.com/");
+	strcpy(r->way[TUNNEL_UP].why, "the proxy wants to be told the length (HTTP 411)");
+	assert_says("??", "post", "does not stream: the proxy wants");
+
+	/* Voice by datagrams does not care. */
+	facts.udp = (struct doctor_udp){ .offered = true, .sent = 50, .came = 50 };
+	doctor_judge(&facts);
+	assert_string_equal(facts.rung, "udp");
 }
 
 static void
