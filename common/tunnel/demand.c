@@ -132,10 +132,11 @@ set_wanted(struct tunnel *t, unsigned n, uint64_t now_us)
 
 /* Much voice went behind unacknowledged data: cuts hold up more streams than single losses do. */
 static unsigned
-more(const struct tunnel *t, unsigned wanted)
+more(const struct tunnel *t, unsigned n)
 {
-	unsigned n = wanted + wanted / 4 + 1;
+	unsigned wanted = t->demand[t->writes].wanted, step = wanted + wanted / 4 + 1;
 
+	n = n > step ? n : step;
 	if (poll_on(t, t->writes) && n > poll_max(t))
 		return poll_max(t);
 	return n < t->cfg.connections_max ? n : t->cfg.connections_max;
@@ -175,7 +176,7 @@ demand_flow(struct tunnel *t, uint64_t now_us)
 	}
 	if ((flow.level > 0 || polls) && !congested && t->rate.behind_share > BEHIND_SHARE &&
 	    tunnel_streams_n(t, t->writes) >= d->wanted)
-		n = more(t, d->wanted);
+		n = more(t, n);
 	if (n > d->wanted + d->wanted / 8)
 		set_wanted(t, n, now_us);
 	else if (n >= d->wanted - d->wanted / 4)
