@@ -236,8 +236,9 @@ def test_a_wrong_password_is_said_once_and_tried_seldom(lab):
     attempts = squid.answers(407)
     begin = time.monotonic()
     expect(attempts <= 2, f"one question and one attempt: {attempts} times 407")
-    wait_for("some attempts to open the tunnel",
-             lambda: hrac.counter("uplink_handshakes") >= 4, 15)
+    before = hrac.counter("uplink_handshakes")
+    wait_for("some more attempts to open the tunnel",
+             lambda: hrac.counter("uplink_handshakes") >= before + 4, 25)
     expect(squid.answers(407) == attempts, f"none reached the proxy: {squid.log()}")
     lines = [line for line in hrac.process.output().splitlines() if "refuses our" in line]
     expect(len(lines) == 1, f"one line, not {lines}")
