@@ -76,6 +76,7 @@ demand_failed(struct tunnel *t, const struct tunnel_stream *s, enum tunnel_why w
 	struct tunnel_demand *d = &t->demand[s->dir];
 	bool worked = s->heard_us != 0 && (s->bounded || now_us - s->opened_us >= SHORT_LIFE_US);
 
+	/* One that is held back where bounded ones are opened now says nothing of these. */
 	if (!s->bounded && t->polls[s->dir].on)
 		return;
 	/* Those opened together fail together: that is one failure, not four in a row. */

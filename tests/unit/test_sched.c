@@ -244,6 +244,23 @@ the_avoided_one_is_taken_only_when_there_is_no_other(void **state)
 	assert_int_equal(choose(N, 1, false), 1);
 }
 
+static void
+polls_suffice_for_one_always_to_wait_and_are_few_however_much_flows(void **state)
+{
+	struct sched_flow one = { 50, true, 40 * 1000, 0 }, many = { 1500, false, 160 * 1000, 0 };
+
+	(void)state;
+	/* Three are under way in a round trip and 20 ms, a fifth more, and two wait. */
+	assert_in_range(sched_polls(&one, 48), 5, 6);
+	one.srtt_us = 0;
+	assert_in_range(sched_polls(&one, 48), 3, 4);
+	/* Bursts grow instead: as many as a hundred and ten a second take, and more where they are lost. */
+	assert_in_range(sched_polls(&many, 48), 25, 27);
+	many.level = 1;
+	assert_int_equal(sched_polls(&many, 48), 48);
+	assert_int_equal(sched_polls(&many, 3), 3);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
 int
@@ -264,6 +281,7 @@ main(void)
 		TEST(streams_follow_the_rate_the_round_trip_and_the_loss),
 		TEST(closed_ones_are_never_taken),
 		TEST(the_avoided_one_is_taken_only_when_there_is_no_other),
+		TEST(polls_suffice_for_one_always_to_wait_and_are_few_however_much_flows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
