@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -38,6 +39,7 @@ struct gateway_tls_session {
 	struct credentials *credentials;
 	gnutls_session_t gnutls;
 	struct addr peer;
+	bool refused;
 };
 
 static void
@@ -150,7 +152,26 @@ refuse(struct gateway_tls_session *s, gnutls_alert_description_t alert, const ch
 	    addr_str(&s->peer, peer), who[0] == '\0' ? "" : " is of ", who, why);
 	/* libmicrohttpd would only close, and the peer's log would not tell why. */
 	gnutls_alert_send(s->gnutls, GNUTLS_AL_FATAL, alert);
-	return -1;
+	shutdown(gnutls_transport_get_int(s->gnutls), SHUT_WR);
+	s->refused = true;
+	return GNUTLS_E_AGAIN;
+}
+
+/*
+ * What a refused peer had sent already is read until it ends: were the connection closed over it, a
+ * reset could overtake the alert. Who goes on for ever is closed as one that carries no stream.
+ */
+static int
+linger(struct gateway_tls_session *s)
+{
+	int fd = gnutls_transport_get_int(s->gnutls);
+	char waste[4096];
+	ssize_t n;
+
+	do {
+		n = recv(fd, waste, sizeof(waste), MSG_DONTWAIT);
+	} while (n > 0);
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? GNUTLS_E_AGAIN : -1;
 }
 
 /* Inside the handshake, when the peer has shown its certificate, or that it has none. */
@@ -160,13 +181,16 @@ on_verify(gnutls_session_t session)
 	gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID,
 		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT };
 	struct gateway_tls_session *s = gnutls_session_get_ptr(session);
-	gnutls_x509_crt_t crt = peer_certificate(session);
 	gnutls_datum_t why = { 0 };
 	char name[NAME_MAX_LEN];
 	size_t n = sizeof(name);
+	gnutls_x509_crt_t crt;
 	unsigned status = 0;
 	int err;
 
+	if (s->refused)
+		return linger(s);
+	crt = peer_certificate(session);
 	if (crt == NULL)
 		return refuse(s, GNUTLS_A_CERTIFICATE_REQUIRED, "",
 		    "it showed none (tunnel.client_ca is set here, tunnel.client_certificate is not "
@@ -186,9 +210,9 @@ on_verify(gnutls_session_t session)
 		    "it has ended, or one that signed it has");
 	if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &why, 0) < 0)
 		return refuse(s, GNUTLS_A_BAD_CERTIFICATE, name, "it is not valid");
-	refuse(s, GNUTLS_A_BAD_CERTIFICATE, name, (const char *)why.data);
+	err = refuse(s, GNUTLS_A_BAD_CERTIFICATE, name, (const char *)why.data);
 	gnutls_free(why.data);
-	return -1;
+	return err;
 }
 
 /* -- Sessions -- */
@@ -198,7 +222,9 @@ gateway_tls_begin(struct gateway_tls *t, void *session, const struct addr *peer)
 {
 	struct gateway_tls_session *s = mem_zalloc(sizeof(*s));
 
-	*s = (struct gateway_tls_session){ t, t->now, session, *peer };
+	*s = (struct gateway_tls_session){
+		.tls = t, .credentials = t->now, .gnutls = session, .peer = *peer
+	};
 	s->credentials->sessions_n++;
 	/* libmicrohttpd's own pointer there is for pre-shared keys, which we have none of. */
 	gnutls_session_set_ptr(s->gnutls, s);
