@@ -189,20 +189,6 @@ pump(struct uplink_request *r)
 }
 
 static void
-note_peer(struct uplink_route *route, CURL *easy)
-{
-	char *ip = NULL;
-	long port = 0;
-
-	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
-	curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
-	if (ip == NULL || *ip == '\0')
-		return;
-	snprintf(route->peer, sizeof(route->peer), strchr(ip, ':') == NULL ? "%s:%ld" : "[%s]:%ld",
-	    ip, port);
-}
-
-static void
 tell_look(struct uplink_request *r, bool from_hras)
 {
 	if (!r->shut_out)
@@ -270,8 +256,6 @@ finish(struct uplink_request *r)
 		uplink_request_free(r);
 		return;
 	}
-	if (!r->shut_out)
-		note_peer(r->route, r->easy);
 	if (r->proxy != NULL && !r->shut_out) {
 		scheme = r->proxy->scheme;
 		uplink_proxy_read(r->easy, &a);

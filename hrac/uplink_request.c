@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "hrac/uplink_request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -82,16 +83,25 @@ on_curl_write(char *in, size_t size, size_t n, void *arg)
 	return r->handlers->on_write(r->arg, r->user, (uint8_t *)in, len) ? len : 0;
 }
 
+static void
+note_peer(struct uplink_route *route, const char *ip, int port)
+{
+	if (ip == NULL || *ip == '\0')
+		return;
+	snprintf(route->peer, sizeof(route->peer), strchr(ip, ':') == NULL ? "%s:%d" : "[%s]:%d",
+	    ip, port);
+}
+
 /* The connection stands, also through a proxy, and the request is about to be written. */
 static int
 on_curl_prereq(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct uplink_request *r = arg;
 
-	(void)ip;
 	(void)local_ip;
-	(void)port;
 	(void)local_port;
+	if (r->kind != KNOCK)
+		note_peer(r->route, ip, port);
 	r->asked_us = clock_us();
 	return CURL_PREREQFUNC_OK;
 }
