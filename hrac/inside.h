@@ -11,7 +11,7 @@
 #include "hrac/line.h"
 #include "hrac/outage.h"
 #include "hrac/taught.h"
-#include "hrac/uplink.h"
+#include "hrac/uplink/uplink.h"
 #include "media/media.h"
 #include "sip/transport.h"
 #include "status/status.h"

@@ -4,9 +4,9 @@
 
 #include "base/daemon.h"
 #include "config/config.h"
-#include "hrac/doctor.h"
+#include "hrac/doctor/doctor.h"
 #include "hrac/hrac.h"
-#include "hrac/pac.h"
+#include "hrac/proxy/pac.h"
 
 static int
 load(const char *file, void **conf)

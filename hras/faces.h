@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/metric.h"
-#include "hras/gateway.h"
+#include "hras/gateway/gateway.h"
 #include "sip/flow.h"
 #include "tunnel/control.h"
 #include "vcit/vcit.h"

@@ -8,16 +8,16 @@ libhras_a_SOURCES = \
 	hras/outside.h \
 	hras/watch.c
 libgateway_a_SOURCES = \
-	hras/gateway.c hras/gateway.h hras/gateway_impl.h \
-	hras/gateway_agent.c \
-	hras/gateway_conn.c hras/gateway_conn.h \
-	hras/gateway_flow.c \
-	hras/gateway_http.c hras/gateway_http.h hras/gateway_http_impl.h \
-	hras/gateway_listen.c \
-	hras/gateway_probe.c \
-	hras/gateway_server.c \
-	hras/gateway_tls.c hras/gateway_tls.h \
-	hras/gateway_udp.c hras/gateway_udp.h
+	hras/gateway/gateway.c hras/gateway/gateway.h hras/gateway/impl.h \
+	hras/gateway/agent.c \
+	hras/gateway/conn.c hras/gateway/conn.h \
+	hras/gateway/flow.c \
+	hras/gateway/http.c hras/gateway/http.h hras/gateway/http_impl.h \
+	hras/gateway/listen.c \
+	hras/gateway/probe.c \
+	hras/gateway/server.c \
+	hras/gateway/tls.c hras/gateway/tls.h \
+	hras/gateway/udp.c hras/gateway/udp.h
 
 sbin_PROGRAMS += hras/hras
 hras_hras_SOURCES = hras/main.c

@@ -10,7 +10,7 @@
 #include "base/turn.h"
 #include "config/config.h"
 #include "hras/faces.h"
-#include "hras/gateway.h"
+#include "hras/gateway/gateway.h"
 #include "media/media.h"
 #include "sip/location.h"
 #include "sip/resolve.h"

@@ -16,7 +16,7 @@
  * streams and the number of them.
  *
  * A *stream* is one HTTP body, in one direction: DOWN is the answer to a GET (HRAS writes, HRAC
- * reads), UP is the body of a POST. The HTTP layer (hrac/uplink.c, hras/gateway.c) owns the
+ * reads), UP is the body of a POST. The HTTP layer (hrac/uplink/uplink.c, hras/gateway/gateway.c) owns the
  * requests, this module owns `struct tunnel_stream`, one for each request, from
  * tunnel_stream_open to tunnel_stream_gone. The side that reads a stream calls tunnel_input with
  * what came; the side that writes calls tunnel_output from its read callback.

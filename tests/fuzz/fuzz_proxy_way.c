@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "hrac/proxy_way.h"
+#include "hrac/proxy/way.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

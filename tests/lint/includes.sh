@@ -27,7 +27,7 @@ function users(header) {
 	if (header ~ /^(osip2|osipparser2)\//)
 		return "^common/sip/"
 	if (header ~ /^ares/)
-		return "^(common/sip/resolve|hrac/uplink_name\\.c$)"
+		return "^(common/sip/resolve|hrac/uplink/name\\.c$)"
 	if (header ~ /^ortp\//)
 		return "^common/media/rtp\\.c$"
 	if (header ~ /^confuse/)
@@ -35,7 +35,7 @@ function users(header) {
 	if (header ~ /^jansson/)
 		return "^common/status/"
 	if (header ~ /^pacparser/)
-		return "^hrac/pac_child\\.c$"
+		return "^hrac/proxy/pac_child\\.c$"
 	if (header ~ /^sqlite3/)
 		return "^common/sip/"
 	return ""

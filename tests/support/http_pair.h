@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hrac/uplink.h"
-#include "hras/gateway.h"
+#include "hrac/uplink/uplink.h"
+#include "hras/gateway/gateway.h"
 
 /*
  * An uplink and a gateway over the loopback, in one process and on one event base, with traffic

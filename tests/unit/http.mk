@@ -4,7 +4,7 @@ http_pair_sources = \
 	tests/support/http_pair.c tests/support/http_pair.h tests/support/http_pair_assert.h \
 	tests/support/tcp_forwarder.c tests/support/tcp_forwarder.h \
 	tests/support/tls_ca.c tests/support/tls_ca.h
-http_pair_libs = libuplink.a libgateway.a $(LDADD)
+http_pair_libs = libuplink.a libproxy.a libgateway.a $(LDADD)
 
 unit_tests += tests/unit/test_gateway
 tests_unit_test_gateway_SOURCES = tests/unit/test_gateway.c $(http_pair_sources)
@@ -19,10 +19,10 @@ tests_unit_test_uplink_gateway_SOURCES = tests/unit/test_uplink_gateway.c $(http
 tests_unit_test_uplink_gateway_LDADD = $(http_pair_libs)
 
 unit_tests += tests/unit/test_network
-tests_unit_test_network_LDADD = libuplink.a $(LDADD)
+tests_unit_test_network_LDADD = libuplink.a libproxy.a $(LDADD)
 
 unit_tests += tests/unit/test_uplink_ladder
-tests_unit_test_uplink_ladder_LDADD = libuplink.a $(LDADD)
+tests_unit_test_uplink_ladder_LDADD = libuplink.a libproxy.a $(LDADD)
 
 unit_tests += tests/unit/test_uplink_ways
 tests_unit_test_uplink_ways_SOURCES = tests/unit/test_uplink_ways.c $(http_pair_sources)

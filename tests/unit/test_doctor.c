@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "hrac/doctor_facts.h"
+#include "hrac/doctor/facts.h"
 #include "tunnel/tunnel.h"
 
 static struct doctor_facts facts;

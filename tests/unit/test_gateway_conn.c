@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "hras/gateway.h"
-#include "hras/gateway_conn.h"
+#include "hras/gateway/conn.h"
+#include "hras/gateway/gateway.h"
 
 #define PENDING_US (200 * CLOCK_MS)
 

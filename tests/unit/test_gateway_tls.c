@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The certificates of the gateway's https listeners: HRAS's own, and those of its agents. */
-#include "hras/gateway_tls.h"
+#include "hras/gateway/tls.h"
 #include "tests/support/http_pair_assert.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "hrac/hrac.h"
 #include "hrac/inside.h"
-#include "hras/gateway.h"
+#include "hras/gateway/gateway.h"
 #include "tests/support/loopback.h"
 #include "tunnel/control.h"
 

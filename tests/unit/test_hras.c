@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "hrac/uplink.h"
+#include "hrac/uplink/uplink.h"
 #include "hras/hras.h"
 #include "hras/outside.h"
 #include "tests/support/loopback.h"

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "hrac/pac.h"
+#include "hrac/proxy/pac.h"
 
 struct result {
 	struct event_base *base;

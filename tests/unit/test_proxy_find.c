@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hrac/proxy.c: from the option to the ways, with PAC files from disk and from a web server. */
+/* hrac/proxy/proxy.c: from the option to the ways, with PAC files from disk and from a web server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "hrac/pac.h"
-#include "hrac/proxy.h"
+#include "hrac/proxy/pac.h"
+#include "hrac/proxy/proxy.h"
 
 #define SCRIPT(answer) "function FindProxyForURL(url, host) { return '" answer "'; }"
 

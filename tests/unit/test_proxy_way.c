@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "hrac/proxy_way.h"
+#include "hrac/proxy/way.h"
 
 /* -- Addresses -- */
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "hrac/uplink_cause.h"
-#include "hrac/uplink_proxy.h"
+#include "hrac/uplink/cause.h"
+#include "hrac/uplink/proxy.h"
 #include "tests/support/tls_ca.h"
 
 static void

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "hrac/uplink_ladder.h"
+#include "hrac/uplink/ladder.h"
 
 #define T0 (1000 * CLOCK_S)
 

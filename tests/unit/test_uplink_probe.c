@@ -6,9 +6,9 @@
 #include <event2/event_struct.h>
 
 #include "base/clock.h"
-#include "hrac/uplink_http.h"
-#include "hrac/uplink_probe.h"
-#include "hrac/uplink_route.h"
+#include "hrac/uplink/http.h"
+#include "hrac/uplink/probe.h"
+#include "hrac/uplink/route.h"
 #include "tunnel/handshake.h"
 #include "tunnel/request.h"
 

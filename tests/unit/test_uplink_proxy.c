@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "hrac/uplink_proxy.h"
+#include "hrac/uplink/proxy.h"
 
 #define START 1000000
 #define ALL (CURLAUTH_BASIC | CURLAUTH_DIGEST | CURLAUTH_NTLM | CURLAUTH_NEGOTIATE)

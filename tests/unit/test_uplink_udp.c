@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/udp.h"
-#include "hrac/uplink_udp.h"
+#include "hrac/uplink/udp.h"
 #include "tunnel/datagram.h"
 
 /* The client's tunnel and socket; HRAS is a socket that answers questions, and one that does not. */
