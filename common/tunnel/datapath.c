@@ -86,23 +86,39 @@ send_frame(struct tunnel *t, enum frame_type type, const uint8_t *data, size_t n
 	send_batch(t, &h, body, w.used, type == FRAME_PROBE, now_us);
 }
 
+/* When HRAC asks for the sake of its NAT: that it does not forget, and whether it did. */
+static uint64_t
+keep_due_us(const struct tunnel *t)
+{
+	const struct datapath *d = t->datapath;
+	uint64_t due = d->sent_us + d->keep_us;
+
+	if (t->cfg.role != TUNNEL_CLIENT)
+		return CLOCK_NEVER;
+	if (duty_busy(t) && d->trust.state != TRUST_NONE && d->asked_us + MAPPING_US < due)
+		due = d->asked_us + MAPPING_US;
+	return due;
+}
+
 static void
 ask(struct tunnel *t, uint64_t now_us)
 {
 	static const uint8_t nothing[TRIAL_LEN];
 	struct datapath *d = t->datapath;
 	bool trial = trust_tries(&d->trust, now_us);
+	bool full = trial && guard_congested(&t->guard, now_us);
 
-	d->asked_us = now_us;
 	d->probe_us = CLOCK_NEVER;
-	/* On a line that is full a trial would take the place of voice. */
-	if (trial && guard_congested(&t->guard, now_us)) {
+	/* On a line that is full a trial would take the place of voice; the way is only kept open. */
+	if (full && now_us < keep_due_us(t)) {
 		d->wanted_us = now_us;
 		return;
 	}
+	d->asked_us = now_us;
 	if (d->trust.state == TRUST_NONE)
 		d->tries_n++;
-	send_frame(t, FRAME_PROBE, nothing, trial ? TRIAL_LEN : DATAGRAM_PROBE_LEN, now_us);
+	send_frame(t, FRAME_PROBE, nothing, trial && !full ? TRIAL_LEN : DATAGRAM_PROBE_LEN,
+	    now_us);
 }
 
 /* The longest way of writing an address is no longer than what asks for it; of what is, nothing is told. */
@@ -245,7 +261,7 @@ ask_due_us(const struct tunnel *t)
 {
 	const struct datapath *d = t->datapath;
 	bool client = t->cfg.role == TUNNEL_CLIENT;
-	uint64_t keep_us = client ? d->sent_us + d->keep_us : CLOCK_NEVER, due = keep_us;
+	uint64_t keep_us = keep_due_us(t), due = keep_us;
 
 	if (!client && !d->heard)
 		return CLOCK_NEVER;
@@ -255,9 +271,8 @@ ask_due_us(const struct tunnel *t)
 		due = d->wanted_us + (d->trust.state == TRUST_DOUBT ? ASK_DOUBT_US : ASK_US);
 	else if (duty_busy(t) && trial_due_us(t) < due)
 		due = trial_due_us(t);
-	if (client && duty_busy(t) && d->trust.state != TRUST_NONE &&
-	    d->asked_us + MAPPING_US < due)
-		due = d->asked_us + MAPPING_US;
+	if (d->trust.state != TRUST_NONE && keep_us < due)
+		due = keep_us;
 	return d->probe_us < due ? d->probe_us : due;
 }
 

@@ -335,6 +335,41 @@ on_a_line_that_is_too_narrow_datagrams_cost_no_more_voice(void **state)
 	assert_true(with.p99_ms < 20 + 300);
 }
 
+/* A trial would take the place of voice, and the NAT must not forget all the same. */
+static void
+on_a_line_that_stays_full_the_way_left_is_kept_open_and_nothing_spins(void **state)
+{
+	struct lab l = lab_new(20, 40);
+	struct tunnel *t = l.s->end[SIM_CLIENT].t;
+	uint64_t sent_n, sent_us, congested_n = 0;
+	struct tunnel_line line;
+
+	(void)state;
+	l.s->udp_blocked = true;
+	assert_true(time_to_leave(&l, 5 * CLOCK_S) <= 2 * CLOCK_S);
+	for (int way = 0; way < 2; way++) {
+		l.s->line.set[way].rate_kbit = 700;
+		l.s->line.set[way].queue_ms = 300;
+	}
+	sim_run(l.s, CLOCK_S);
+	sent_n = tunnel_stats(t)->datagrams_sent;
+	sent_us = sim_now_us(l.s);
+	for (int i = 0; i < 40 * 100; i++) {
+		sim_run(l.s, 10 * CLOCK_MS);
+		tunnel_tick(t, sim_now_us(l.s));
+		assert_true(tunnel_deadline(t) > sim_now_us(l.s));
+		if (tunnel_stats(t)->datagrams_sent != sent_n)
+			sent_us = sim_now_us(l.s);
+		sent_n = tunnel_stats(t)->datagrams_sent;
+		assert_true(sim_now_us(l.s) - sent_us <= 11 * CLOCK_S);
+		tunnel_line(t, sim_now_us(l.s), &line);
+		congested_n += line.way[TUNNEL_UP].congested;
+	}
+	printf("full for %.1f s of 40\n", (double)congested_n / 100);
+	assert_true(congested_n > 30 * 100);
+	lab_free(&l);
+}
+
 static uint64_t
 keep_after_idling(uint64_t nat_us)
 {
@@ -440,6 +475,8 @@ main(void)
 		cmocka_unit_test(packets_that_overtake_each_other_are_no_reason_to_leave),
 		cmocka_unit_test(on_a_line_that_loses_voice_sounds_as_good_as_without_datagrams),
 		cmocka_unit_test(on_a_line_that_is_too_narrow_datagrams_cost_no_more_voice),
+		cmocka_unit_test(
+		    on_a_line_that_stays_full_the_way_left_is_kept_open_and_nothing_spins),
 		cmocka_unit_test(how_long_a_nat_remembers_is_found_out),
 		cmocka_unit_test(another_key_in_mid_call_costs_no_voice),
 		cmocka_unit_test(what_only_datagrams_may_have_is_malformed_on_a_stream),
