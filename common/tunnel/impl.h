@@ -170,7 +170,7 @@ struct tunnel_polls {         /* the bounded streams of one direction */
 	bool tail;            /* client: they go on until others work */
 	uint64_t since_us;    /* when `on` last changed */
 	uint64_t heard_us;    /* when one was heard of last; 0 = never since then */
-	uint64_t answered_us; /* a reader: when the youngest was opened that has been heard */
+	uint64_t answered_us; /* when the youngest was opened that has been heard */
 	uint64_t wrote_us;    /* a writer: when one of them last said something; 0 = never */
 	uint64_t asked_us;    /* a writer: ... that wants to be acknowledged */
 	uint64_t starved_us;  /* a writer: when voice last waited for one; 0 = never */

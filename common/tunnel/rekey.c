@@ -33,21 +33,20 @@ rekey_cipher(const struct tunnel_grant *grant, const struct tunnel_stream *s)
 	    &(struct cipher_use){ "vofw2 batches", (uint8_t)s->dir, grant->session, s->serial });
 }
 
-/* The key granted, made one with the key in use. */
-static struct tunnel_grant
-mix(const struct tunnel *t, const struct tunnel_grant *grant)
+/* The key granted, made one with the key in use; `out` alone holds it. */
+static void
+mix(const struct tunnel *t, const struct tunnel_grant *grant, struct tunnel_grant *out)
 {
 	static const char label[] = "vofw2 rekey";
 	uint8_t info_mem[CRYPTO_INFO_MAX];
 	struct wire_write info = wire_writer(info_mem, sizeof(info_mem));
-	struct tunnel_grant g = *grant;
 
+	*out = *grant;
 	wire_put_bytes(&info, label, sizeof(label));
 	wire_put_u64(&info, grant->session);
 	crypto_hkdf((struct crypto_text){ grant->key, sizeof(grant->key) },
 	    (struct crypto_text){ t->grant.key, sizeof(t->grant.key) },
-	    (struct crypto_text){ info_mem, info.used }, g.key);
-	return g;
+	    (struct crypto_text){ info_mem, info.used }, out->key);
 }
 
 /* From now on `next` is the key. */
@@ -79,12 +78,11 @@ tunnel_rekey(struct tunnel *t, const struct tunnel_grant *grant, uint64_t now_us
 
 	if (grant->session != t->grant.session || grant->purpose != HANDSHAKE_REKEY)
 		return ERR_AUTH;
-	next = mix(t, grant);
 	if (t->cfg.role == TUNNEL_SERVER) {
-		t->rekey.next = next;
-		crypto_wipe(&next, sizeof(next));
+		mix(t, grant, &t->rekey.next);
 		return 0;
 	}
+	mix(t, grant, &next);
 	use(t, &next, now_us);
 	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
@@ -123,15 +121,21 @@ tunnel_probe_genuine(const struct tunnel *t, const struct probe_request *r)
 	    (t->rekey.before.session != 0 && request_probe_genuine(&t->rekey.before, r));
 }
 
-/* Client: the peer uses the key, too, for it took a stream under it. */
+/*
+ * Client: the peer uses the key, too, for it took a stream under it. One that ends with its first burst is
+ * over by the time that it is heard of.
+ */
 static bool
 proven(const struct tunnel *t)
 {
-	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++)
+	for (enum tunnel_dir dir = TUNNEL_UP; dir <= TUNNEL_DOWN; dir++) {
+		if (t->polls[dir].answered_us >= t->rekey.since_us)
+			return true;
 		for (size_t i = 0; i < t->streams_n[dir]; i++)
 			if (t->streams[dir][i]->phase == STREAM_LIVE &&
 			    t->streams[dir][i]->opened_us >= t->rekey.since_us)
 				return true;
+	}
 	return false;
 }
 

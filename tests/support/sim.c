@@ -172,6 +172,21 @@ on_datagram(void *arg, const uint8_t *data, size_t n)
 	sim_at(&s->clock, at, on_arrival, d, 0, 0);
 }
 
+/* Both ends agree at once; the server knows it before. */
+static void
+on_rekey(void *arg)
+{
+	struct sim *s = ((struct handler_arg *)arg)->sim;
+	struct tunnel_grant grant = *tunnel_grant(s->end[SIM_CLIENT].t);
+
+	grant.purpose = HANDSHAKE_REKEY;
+	grant.key[0]++;
+	for (int side = SIM_SERVER; side >= SIM_CLIENT; side--) {
+		must(tunnel_rekey(s->end[side].t, &grant, sim_now_us(s)) == 0);
+		s->end[side].touched = true;
+	}
+}
+
 double
 sim_by_datagram(struct sim *s, int side)
 {
@@ -207,6 +222,7 @@ sim_new(const struct sim_cfg *cfg)
 		.on_wanted = on_wanted,
 		.on_state = on_state,
 		.on_broken = on_broken,
+		.on_rekey = on_rekey,
 		.on_datagram = on_datagram };
 	struct tunnel_grant grant = { .agent = "office",
 		.session = 0x1234,

@@ -220,6 +220,25 @@ when_bodies_are_held_back_it_is_up_a_moment_after_that_is_known(void **state)
 	}
 }
 
+static void
+a_tunnel_without_a_stream_that_lasts_gets_its_new_keys_too(void **state)
+{
+	struct sim_cfg cfg = bounded(true, true);
+	struct sim *s;
+
+	(void)state;
+	cfg.datagrams = true; /* for the sake of the seal: none comes through */
+	cfg.end[SIM_CLIENT].rekey_age_us = 10 * CLOCK_S;
+	s = sim_new(&cfg);
+	s->udp_blocked = true;
+	sim_run(s, 65 * CLOCK_S);
+	assert_true(is_up(s));
+	for (int side = 0; side < 2; side++)
+		assert_in_range(tunnel_stats(s->end[side].t)->rekeys, 5, 6);
+	assert_int_equal(s->end[SIM_CLIENT].broken + s->end[SIM_SERVER].broken, 0);
+	sim_free(s);
+}
+
 /* -- Trouble -- */
 
 static void
@@ -414,6 +433,7 @@ main(void)
 		cmocka_unit_test(a_held_call_is_no_reason_to_take_the_line_for_dead),
 		cmocka_unit_test(the_tunnel_is_up_after_a_handshake_and_two_round_trips),
 		cmocka_unit_test(when_bodies_are_held_back_it_is_up_a_moment_after_that_is_known),
+		cmocka_unit_test(a_tunnel_without_a_stream_that_lasts_gets_its_new_keys_too),
 		cmocka_unit_test(after_a_cut_voice_is_back_as_soon_as_with_streams),
 		cmocka_unit_test(reliable_frames_come_once_and_in_order_through_all_of_it),
 		cmocka_unit_test(a_call_goes_on_while_the_kind_of_stream_changes),
