@@ -19,7 +19,7 @@ FIRST_PORT = 20000                # of an agent
 HRAS_CONF = """
 domains = {{ "example.com" }}
 log_level = warn
-tunnel {{ listen = {{ {listen} }} seal = {seal} }}
+tunnel {{ listen = {{ {listen} }} seal = {seal} {server} }}
 agent "office" {{ secret = "bench" }}
 sip {{ listen = {{ "udp:{HRAS}:5060" }} }}
 media {{ address = "{HRAS}" }}
@@ -28,7 +28,7 @@ auth {{ require = "none" }}
 """
 HRAC_CONF = """
 log_level = warn
-tunnel {{ url = "http://127.0.0.1:8000/"
+tunnel {{ url = "{scheme}://127.0.0.1:8000/" {client}
 	agent = "office"
 	secret = "bench"
 	connections_max = {connections} seal = {seal} }}
@@ -152,6 +152,7 @@ class Pair(Relay):
     """hrac and hras as they are, their legs set up by real calls."""
     name = "VoFW"
     listen = '"127.0.0.1:8000"'
+    scheme, server, client = "http", "", ""   # and what else stands in the tunnel sections
 
     def __init__(self, calls, programs, directory, connections=64, wrapper=(), seal=True):
         super().__init__(calls)
@@ -176,7 +177,8 @@ class Pair(Relay):
             path = os.path.join(self.directory, name + ".conf")
             with open(path, "w") as f:
                 f.write(conf.format(HRAC=HRAC, HRAS=HRAS, connections=self.connections,
-                                    seal=self.seal, listen=self.listen))
+                                    seal=self.seal, listen=self.listen, scheme=self.scheme,
+                                    server=self.server, client=self.client))
             with open(os.path.join(self.directory, name + ".log"), "w") as log:
                 self.start(*self.wrapper, os.path.join(self.programs, name, name), "-c", path,
                            stderr=log)
@@ -210,3 +212,19 @@ class PairByUdp(Pair):
     """The same, with voice in datagrams."""
     name = "VoFW, UDP"
     listen = '"127.0.0.1:8000", "udp:127.0.0.1:8000"'
+
+
+class PairByTls(Pair):
+    """The same over https, by a certificate made for it."""
+    name = "VoFW, https"
+    scheme = "https"
+
+    def start_agents(self):
+        certificate, key = (os.path.join(self.directory, name) for name in ("cert.pem", "key.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=bench",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, capture_output=True)
+        self.server = f'certificate = "{certificate}" key = "{key}"'
+        self.client = f'ca = "{certificate}"'
+        super().start_agents()
