@@ -286,12 +286,24 @@ take_bytes(struct gateway *g, struct gateway_prober *prober, const struct probe_
 	return true;
 }
 
+/* A path that is heard twice takes nothing from what its visit has left. */
+static unsigned
+admit(struct gateway *g, struct gateway_prober *prober, const struct probe_request *request)
+{
+	if (prober->running >= RUNNING_MAX)
+		return 503;
+	if (request_window_use(&prober->serials, request->serial) < 0)
+		return 409;
+	return take_bytes(g, prober, request) ? 200 : 503;
+}
+
 static unsigned
 probe_accept(void *arg, struct gateway_request *r, const char *path, void **user)
 {
 	struct probe_request request;
 	struct gateway_prober *prober;
 	struct gateway *g = arg;
+	unsigned status;
 
 	if (request_parse_probe(path, &request) < 0)
 		return 404;
@@ -301,13 +313,10 @@ probe_accept(void *arg, struct gateway_request *r, const char *path, void **user
 		g->counters.gateway_unknown_sessions++;
 		return 404;
 	}
-	if (prober->running >= RUNNING_MAX || !take_bytes(g, prober, &request)) {
+	status = admit(g, prober, &request);
+	if (status != 200) {
 		g->counters.gateway_probes_refused++;
-		return 503;
-	}
-	if (request_window_use(&prober->serials, request.serial) < 0) {
-		g->counters.gateway_probes_refused++;
-		return 409;
+		return status;
 	}
 	g->counters.gateway_probes++;
 	probe_start(g, prober, r, &request, user);

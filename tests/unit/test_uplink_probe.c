@@ -217,6 +217,30 @@ a_visit_disturbs_no_session_and_moves_no_more_than_its_share(void **state)
 }
 
 static void
+a_path_that_is_heard_again_takes_nothing_from_its_visit(void **state)
+{
+	struct uplink_body_cfg large = {
+		.dir = TUNNEL_DOWN, .plan = { PROBE_COUNT_MAX, PROBE_SIZE_MAX, 0 }, .limit_ms = 4000
+	};
+	struct prober p;
+
+	(void)state;
+	start(&p);
+	visit(&p);
+	send_body(&p, &large);
+	assert_string_equal(p.cause, "");
+	for (unsigned i = 0; i < 10; i++) { /* of 4 MiB each, and it may have 32 */
+		p.serial--;
+		send_body(&p, &large);
+		assert_non_null(strstr(p.cause, "409"));
+	}
+	send_body(&p, &large);
+	assert_string_equal(p.cause, "");
+	assert_int_equal(p.body.n, PROBE_COUNT_MAX);
+	stop(&p);
+}
+
+static void
 the_eldest_visit_goes_when_there_are_too_many(void **state)
 {
 	struct uplink_body_cfg small = { .dir = TUNNEL_UP, .whole = true, .limit_ms = 2000 };
@@ -403,6 +427,7 @@ main(void)
 		cmocka_unit_test(a_session_moves_no_more_than_its_share),
 		cmocka_unit_test(a_body_up_may_end_when_it_was_enough),
 		cmocka_unit_test(a_visit_disturbs_no_session_and_moves_no_more_than_its_share),
+		cmocka_unit_test(a_path_that_is_heard_again_takes_nothing_from_its_visit),
 		cmocka_unit_test(the_eldest_visit_goes_when_there_are_too_many),
 		cmocka_unit_test(a_connection_that_is_cut_while_it_is_silent_is_told_with_its_time),
 	};
