@@ -105,7 +105,9 @@ on_opened(void *arg, void *user, const struct uplink_http_result *r)
 	(void)user;
 	v->doctor->pending--;
 	if (r->status == 403 && r->from_hras) {
-		stop_at(v, DOCTOR_STOP_SECRET, "HRAS refuses us: wrong secret, or unknown agent");
+		stop_at(v, DOCTOR_STOP_SECRET,
+		    "HRAS refuses us: wrong secret, unknown agent, or the certificate of another "
+		    "agent");
 	} else if (r->cause[0] != '\0') {
 		stop_at(v, r->from_hras ? DOCTOR_STOP_SECRET : DOCTOR_STOP_BODIES, r->cause);
 	} else if (!v->responded) {

@@ -166,7 +166,9 @@ uplink_session_turned_away(struct uplink *u, struct uplink_way *w,
 	if (!r->from_hras || (r->status != 403 && r->status != 400))
 		return false;
 	if (r->status == 403)
-		no_secret(u, w, "refuses", "wrong secret or unknown agent");
+		no_secret(u, w, "refuses",
+		    "wrong secret, unknown agent, or the certificate of another agent (HRAS's log "
+		    "tells)");
 	else
 		refused(u, w,
 		    "HRAS does not understand how we open the session: it is of another "

@@ -69,7 +69,7 @@ assert_refused_once(struct http_pair *p)
 	http_pair_sleep(p, 2000);
 	uplink_facts(p->uplink, &u);
 	assert_int_equal(u.state, TUNNEL_CONNECTING);
-	assert_non_null(strstr(u.last_error, "wrong secret or unknown agent"));
+	assert_non_null(strstr(u.last_error, "wrong secret, unknown agent, or the certificate"));
 	assert_int_equal(http_pair_metric(uplink_metrics(p->uplink), "uplink_handshakes"), 1);
 	assert_int_equal(http_pair_metric(gateway_metrics(p->gateway), "gateway_refused"), 1);
 	assert_int_equal(p->agent_sessions_n, 0);
