@@ -17,6 +17,7 @@
 #define CHAIN_MAX 16 /* certificates that a peer or a file may have */
 #define NAME_MAX_LEN 256
 
+#define LINGER_READS 16
 /* What one reading of the files gave. It lives as long as a session that began by it. */
 struct credentials {
 	gnutls_certificate_credentials_t gnutls;
@@ -159,7 +160,8 @@ refuse(struct gateway_tls_session *s, gnutls_alert_description_t alert, const ch
 
 /*
  * What a refused peer had sent already is read until it ends: were the connection closed over it, a
- * reset could overtake the alert. Who goes on for ever is closed as one that carries no stream.
+ * reset could overtake the alert. A few reads a turn: one who sends as fast as we read would else have
+ * the only thread to himself. Who goes on for ever is closed as one that carries no stream.
  */
 static int
 linger(struct gateway_tls_session *s)
@@ -168,7 +170,7 @@ linger(struct gateway_tls_session *s)
 	char waste[4096];
 	ssize_t n;
 
-	do {
+	for (unsigned i = 0; n > 0 && i < LINGER_READS; i++)
 		n = recv(fd, waste, sizeof(waste), MSG_DONTWAIT);
 	} while (n > 0);
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? GNUTLS_E_AGAIN : -1;
