@@ -183,19 +183,6 @@ tell_bandwidth(struct hras *h, struct face *face)
 		face->told_kbit = c.u.bandwidth.max_kbit;
 }
 
-/* Behind a NAT what stands for the address of voice outside stands for that of datagrams as well. */
-static void
-advertise(const struct hras *h, struct addr *a)
-{
-	const struct addr *told = &h->conf->advertise.media;
-	uint16_t port = addr_port(a);
-
-	if (!addr_is_set(told) || !addr_same_host(a, &h->conf->media.address))
-		return;
-	*a = *told;
-	addr_set_port(a, port);
-}
-
 static void
 tell_datagrams(struct hras *h, const struct face *face)
 {
@@ -203,7 +190,6 @@ tell_datagrams(struct hras *h, const struct face *face)
 
 	if (!gateway_datagram_address(face->agent, &c.u.datagrams.address))
 		return;
-	advertise(h, &c.u.datagrams.address);
 	send_control(h, face, &c);
 }
 

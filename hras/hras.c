@@ -301,7 +301,10 @@ start_gateway(struct hras *h)
 	struct gateway_config cfg = { .tls = tls_files(c),
 		.grace_s = c->tunnel.grace_s,
 		.unsealed = !c->tunnel.seal,
-		.media_max_age_ms = c->media.max_age_ms };
+		.media_max_age_ms = c->media.max_age_ms,
+		/* What stands for the address of voice outside stands for that of datagrams as well. */
+		.private_host = c->media.address,
+		.told_host = c->advertise.media };
 
 	fill_listen(c, &cfg);
 	return gateway_new(h->base, &cfg, &faces_gateway_handlers, h, &h->gateway);

@@ -248,6 +248,8 @@ configure(struct gateway *g, const struct gateway_config *config)
 	tunnel_cfg_default(TUNNEL_SERVER, &g->cfg);
 	g->cfg.seed = crypto_random_u64();
 	if (config->connections_max != 0)
+	g->private_host = config->private_host;
+	g->told_host = config->told_host;
 		g->cfg.connections_max = config->connections_max;
 	g->cfg.rotate_bytes = config->rotate_bytes;
 	g->cfg.rotate_age_us = config->rotate_age_s * CLOCK_S;

@@ -47,6 +47,11 @@ struct gateway_config { /* all is copied */
 	struct addr datagrams[GATEWAY_LISTEN_MAX]; /* where they are taken */
 	size_t datagrams_n;
 	struct gateway_tls_files tls; /* for those that are https */
+	/*
+	 * Behind a NAT that has an address for ours alone: agents that are to send datagrams to
+	 * private_host are told told_host instead; not set = there is none. The port is not looked at.
+	 */
+	struct addr private_host, told_host;
 	uint32_t grace_s;             /* an agent away this long is gone; 0 = 30 */
 	unsigned connections_max;     /* streams a direction that an agent is asked for; 0 = 192 */
 	uint32_t media_max_age_ms;    /* 0 = the tunnel's default */

@@ -135,6 +135,7 @@ struct gateway {
 	struct gateway_datagrams datagrams[GATEWAY_LISTEN_MAX];
 	size_t datagrams_n;
 	struct gateway_visits visits;
+	struct addr private_host, told_host; /* as in gateway_config */
 	struct gateway_agents dirty;
 	bool more;      /* something is to be done */
 	unsigned depth; /* > 0: inside libmicrohttpd, a tunnel or a handler: no turn may begin */

@@ -151,6 +151,17 @@ fitness(const struct addr *listener, const struct addr *local)
 	return addr_is_any(listener) ? 2 : 1;
 }
 
+static void
+translate(const struct gateway *g, struct addr *a)
+{
+	uint16_t port = addr_port(a);
+
+	if (!addr_is_set(&g->told_host) || !addr_same_host(a, &g->private_host))
+		return;
+	*a = g->told_host;
+	addr_set_port(a, port);
+}
+
 bool
 gateway_udp_address(const struct gateway *g, const struct addr *local, struct addr *out)
 {
@@ -173,7 +184,10 @@ gateway_udp_address(const struct gateway *g, const struct addr *local, struct ad
 		*out = *local;
 		addr_set_port(out, port);
 	}
-	return addr_is_set(out) && !addr_is_any(out);
+	if (!addr_is_set(out) || addr_is_any(out))
+		return false;
+	translate(g, out);
+	return true;
 }
 
 bool

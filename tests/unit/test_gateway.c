@@ -327,6 +327,32 @@ spoilt_requests_disturb_nobody(void **state)
 	http_pair_free(&p);
 }
 
+static void
+an_agent_is_told_the_host_that_stands_for_ours_behind_a_nat(void **state)
+{
+	static const char *const private[] = { "127.0.0.1", "127.0.0.2" };
+	static const char *const told[] = { "192.0.2.1", "127.0.0.1" };
+	char host[ADDR_HOST_MAX];
+	struct http_pair p;
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		http_pair_init(&p);
+		addr_parse("127.0.0.1:0", 0, &p.gateway_config.datagrams[0]);
+		p.gateway_config.datagrams_n = 1;
+		addr_parse(private[i], 0, &p.gateway_config.private_host);
+		addr_parse("192.0.2.1", 0, &p.gateway_config.told_host);
+		http_pair_start_gateway(&p);
+		http_pair_start_uplink(&p);
+		assert_up(&p);
+		assert_true(gateway_datagram_address(p.agent, &a));
+		assert_string_equal(addr_host(&a, host), told[i]);
+		assert_int_not_equal(addr_port(&a), 0);
+		http_pair_free(&p);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -338,6 +364,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(who_sends_a_byte_now_and_then_is_closed_after_the_term),
 		cmocka_unit_test(idle_strangers_beyond_the_cap_push_out_the_eldest),
 		cmocka_unit_test(spoilt_requests_disturb_nobody),
+		cmocka_unit_test(an_agent_is_told_the_host_that_stands_for_ours_behind_a_nat),
 		cmocka_unit_test(thousands_of_bogus_requests_disturb_nobody),
 	};
 
