@@ -13,7 +13,6 @@
 #define TURNS_MAX 8 /* before other events of the loop get their turn */
 #define AGENTS_MAX 4096
 #define GRACE_DEFAULT_S 30
-#define STREAMS_MAX 64
 
 static const struct metric metrics[] = {
 	METRIC(struct gateway_counters, gateway_handshakes, METRIC_COUNTER,

@@ -21,7 +21,8 @@
  *
  * What strangers can do is capped: a connection that carries no stream of a proved agent lives
  * GATEWAY_PENDING_S seconds at most whatever it sends, at most GATEWAY_PENDING_MAX of them live at
- * a time (the oldest goes first), and an open request is at most HANDSHAKE_BODY_MAX bytes.
+ * a time on one address (the oldest goes first), and an open request is at most HANDSHAKE_BODY_MAX
+ * bytes. Connections between two bounded streams of an agent are counted apart (GATEWAY_RESTING_*).
  *
  * One thread, on the given event base. SIGPIPE must be ignored by the process. Handlers may call
  * every gateway_send*, gateway_flush and getter, but never gateway_free.
@@ -32,7 +33,7 @@ struct event_base;
 
 #define GATEWAY_LISTEN_MAX 8
 #define GATEWAY_PENDING_S 10
-#define GATEWAY_PENDING_MAX 1024 /* a few agents on bad lines come back with 128 pairs each */
+#define GATEWAY_PENDING_MAX 1024 /* a few agents on bad lines come back with 192 pairs each */
 #define GATEWAY_RESTING_S 75     /* between two bounded streams; proxies keep theirs for 60 s */
 #define GATEWAY_RESTING_MAX 4096 /* of these the oldest goes first, too */
 
