@@ -16,6 +16,17 @@ gateway_conn_shut(struct gateway_conn *c)
 	shutdown(c->fd, SHUT_RDWR);
 }
 
+void
+gateway_conns_outdate(struct gateway_conns *all)
+{
+	struct gateway_conn *c;
+
+	LIST_FOREACH(c, &all->alive, alive_link) {
+		c->outdated = true;
+		gateway_conn_shut(c);
+	}
+}
+
 static void
 arm(struct gateway_conns *all)
 {
@@ -113,6 +124,7 @@ gateway_conn_new(struct gateway_conns *all, int fd, const struct sockaddr *peer)
 	tcp_for_stream(fd);
 	all->opened++;
 	all->alive_n++;
+	LIST_INSERT_HEAD(&all->alive, c, alive_link);
 	c->state = GATEWAY_CONN_BUSY;
 	gateway_conn_becomes(c, GATEWAY_CONN_PENDING);
 	return c;
@@ -123,6 +135,7 @@ gateway_conn_free(struct gateway_conn *c)
 {
 	leave(c);
 	c->all->alive_n--;
+	LIST_REMOVE(c, alive_link);
 	mem_free(c);
 }
 

@@ -21,12 +21,14 @@ enum gateway_conn_state { GATEWAY_CONN_PENDING, GATEWAY_CONN_RESTING, GATEWAY_CO
 struct gateway_tls_session;
 struct gateway_conn {
 	TAILQ_ENTRY(gateway_conn) link;
+	LIST_ENTRY(gateway_conn) alive_link;
 	struct gateway_conns *all;
 	int fd;
 	struct addr peer;
 	struct gateway_tls_session *tls; /* NULL = plain; its owner's */
 	enum gateway_conn_state state;
 	uint64_t until_us; /* unless it is busy */
+	bool outdated;     /* shut; what had come before that proves nothing any more */
 };
 
 struct gateway_conns {
@@ -40,6 +42,7 @@ struct gateway_conns {
 	void (*on_closed)(void *arg); /* some were shut down because of their age */
 	void *arg;
 	uint64_t opened, expired;
+	LIST_HEAD(, gateway_conn) alive;
 	unsigned alive_n;
 };
 
@@ -55,5 +58,6 @@ void gateway_conn_free(struct gateway_conn *c); /* it was closed */
 /* Its time begins when the state is another one than before. */
 void gateway_conn_becomes(struct gateway_conn *c, enum gateway_conn_state state);
 void gateway_conn_shut(struct gateway_conn *c);
+void gateway_conns_outdate(struct gateway_conns *all); /* all that there are now */
 
 #endif

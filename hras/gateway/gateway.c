@@ -207,7 +207,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (g->tls != NULL)
+	if (g->https)
 		gateway_tls_watch(g->tls, clock_wall_s());
 	enter(g);
 	handshake_server_tidy(g->handshakes, now_us);
@@ -247,9 +247,9 @@ configure(struct gateway *g, const struct gateway_config *config)
 	tunnel_cfg_default(TUNNEL_SERVER, &g->cfg);
 	g->cfg.seed = crypto_random_u64();
 	if (config->connections_max != 0)
+		g->cfg.connections_max = config->connections_max;
 	g->private_host = config->private_host;
 	g->told_host = config->told_host;
-		g->cfg.connections_max = config->connections_max;
 	g->cfg.rotate_bytes = config->rotate_bytes;
 	g->cfg.rotate_age_us = config->rotate_age_s * CLOCK_S;
 	if (config->media_max_age_ms != 0)
@@ -334,15 +334,54 @@ reload_tls(struct gateway *g, const struct gateway_tls_files *files)
 	return err;
 }
 
+/* Which certificates agents have to show. */
+struct demand {
+	bool is;
+	uint8_t authority[32];
+};
+
+static struct demand
+demand(const struct gateway *g)
+{
+	struct demand d = { 0 };
+
+	d.is = g->https && gateway_tls_asks(g->tls, d.authority);
+	return d;
+}
+
+/* Who is in did not show what is asked for now, and would never be asked on what he has open. */
+static void
+start_over(struct gateway *g)
+{
+	struct gateway_agent *a, *next;
+
+	log_info("gateway", "tunnel.client_ca is another: all agents have to come in again");
+	HASH_ITER(by_name, g->by_name, a, next) {
+		if (a->tunnel == NULL)
+			continue;
+		gateway_session_drop(a);
+		gateway_set_state(a, TUNNEL_DOWN_STATE);
+	}
+	gateway_visits_end(g);
+	for (size_t i = 0; i < g->http_n; i++)
+		gateway_http_outdate(g->http[i]);
+}
+
 int
 gateway_reload(struct gateway *g, const struct gateway_config *config)
 {
+	const struct demand before = demand(g);
 	int err = 0, listen_err;
+	struct demand now;
 
 	if (g->tls != NULL && config->tls.certificate != NULL)
 		err = reload_tls(g, &config->tls);
 	enter(g);
 	listen_err = gateway_listen_on(g, config->listen, config->listen_n, &config->tls);
+	now = demand(g);
+	if (now.is &&
+	    (!before.is || memcmp(now.authority, before.authority, sizeof(now.authority)) != 0))
+		start_over(g);
 	g->more = true;
 	leave_noting(g);
 	return err < 0 ? err : listen_err;
@@ -351,7 +390,7 @@ gateway_reload(struct gateway *g, const struct gateway_config *config)
 uint64_t
 gateway_certificate_expires_s(const struct gateway *g)
 {
-	return g->tls == NULL ? 0 : gateway_tls_expires_s(g->tls);
+	return g->https ? gateway_tls_expires_s(g->tls) : 0;
 }
 
 void

@@ -47,12 +47,12 @@ struct gateway_config { /* all is copied */
 	size_t listen_n;
 	struct addr datagrams[GATEWAY_LISTEN_MAX]; /* where they are taken */
 	size_t datagrams_n;
-	struct gateway_tls_files tls; /* for those that are https */
 	/*
 	 * Behind a NAT that has an address for ours alone: agents that are to send datagrams to
 	 * private_host are told told_host instead; not set = there is none. The port is not looked at.
 	 */
 	struct addr private_host, told_host;
+	struct gateway_tls_files tls; /* for those that are https */
 	uint32_t grace_s;             /* an agent away this long is gone; 0 = 30 */
 	unsigned connections_max;     /* streams a direction that an agent is asked for; 0 = 192 */
 	uint32_t media_max_age_ms;    /* 0 = the tunnel's default */
@@ -101,8 +101,9 @@ struct addr gateway_addr(const struct gateway *g, size_t i);
 /*
  * Of the configuration: listens on the addresses that it has now, and reads the files of TLS again.
  * Addresses that are gone take no new connection; connections that are up live on, on whatever address
- * and with whatever certificate they came. On error (as gateway_new, logged) what can be used is, and
- * the certificate in use stays.
+ * and with whatever certificate they came. But when agents must show certificates that none had to show
+ * before, or those of another authority, all sessions and connections end, and who may comes again by
+ * himself. On error (as gateway_new, logged) what can be used is, and the certificate in use stays.
  */
 int gateway_reload(struct gateway *g, const struct gateway_config *config);
 

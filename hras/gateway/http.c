@@ -392,7 +392,8 @@ gateway_http_tls(const struct gateway_request *r)
 bool
 gateway_http_may_be(const struct gateway_request *r, const char *agent)
 {
-	return r->conn->tls == NULL || gateway_tls_may_be(r->conn->tls, agent);
+	return !r->conn->outdated &&
+	    (r->conn->tls == NULL || gateway_tls_may_be(r->conn->tls, agent));
 }
 
 bool

@@ -84,6 +84,9 @@ bool gateway_http_has_tls(const struct gateway_http *h);
 /* Accepts no connection any more; those that it has go on. */
 void gateway_http_retire(struct gateway_http *h);
 bool gateway_http_is_retired(const struct gateway_http *h);
+/* Shuts all connections: who asks has to come again. */
+void gateway_http_outdate(struct gateway_http *h);
+
 unsigned gateway_http_connections_n(const struct gateway_http *h); /* that it has */
 
 struct gateway_http_counters gateway_http_counters(const struct gateway_http *h);
@@ -115,7 +118,10 @@ bool gateway_http_fingerprint(const struct gateway_request *r, uint8_t out[stati
 
 /* What its TCP connection sent until now. */
 struct probe_segments gateway_http_segments(const struct gateway_request *r);
-/* Whether who sent it may be `agent`, as far as certificates say (gateway_tls_may_be). */
+/*
+ * Whether who sent it may be `agent`, as far as certificates say (gateway_tls_may_be); nobody, when its
+ * connection is from before gateway_http_outdate.
+ */
 bool gateway_http_may_be(const struct gateway_request *r, const char *agent);
 bool gateway_http_via_proxy(const struct gateway_request
 	*r); /* a proxy says that it passed it on */

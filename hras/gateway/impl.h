@@ -126,7 +126,8 @@ struct gateway {
 	struct tunnel_cfg cfg;
 	uint64_t grace_us;
 	struct handshake_server *handshakes;
-	struct gateway_tls *tls;                     /* NULL = no listener is https */
+	struct gateway_tls *tls;                     /* NULL = no listener was ever https */
+	bool https;                                  /* one is now */
 	struct gateway_http *http[GATEWAY_HTTP_MAX]; /* the retired ones, too */
 	size_t http_n;
 	struct gateway_http_counters http_ended;
@@ -134,8 +135,8 @@ struct gateway {
 	struct gateway_agent *by_name, *by_session, *by_datagram;
 	struct gateway_datagrams datagrams[GATEWAY_LISTEN_MAX];
 	size_t datagrams_n;
-	struct gateway_visits visits;
 	struct addr private_host, told_host; /* as in gateway_config */
+	struct gateway_visits visits;
 	struct gateway_agents dirty;
 	bool more;      /* something is to be done */
 	unsigned depth; /* > 0: inside libmicrohttpd, a tunnel or a handler: no turn may begin */

@@ -79,6 +79,7 @@ gateway_listen_on(struct gateway *g, const struct gateway_listen *listen, size_t
 
 	if (needs_tls(listen, n) && g->tls == NULL && (err = start_tls(g, files)) < 0)
 		return err;
+	g->https = needs_tls(listen, n);
 	/* First those that go: a new one may be on the address of an old one. */
 	for (size_t i = 0; i < g->http_n; i++) {
 		if (!is_wanted(g->http[i], listen, n))

@@ -268,6 +268,13 @@ gateway_http_retire(struct gateway_http *h)
 	log_info("gateway", "no longer listening on %s", addr_str(&h->addr, text));
 }
 
+void
+gateway_http_outdate(struct gateway_http *h)
+{
+	gateway_conns_outdate(&h->conns);
+	h->due = true;
+}
+
 bool
 gateway_http_is_retired(const struct gateway_http *h)
 {

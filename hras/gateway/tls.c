@@ -2,6 +2,7 @@
 #include "hras/gateway/tls.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -16,12 +17,13 @@
 #define DAY_S 86400
 #define CHAIN_MAX 16 /* certificates that a peer or a file may have */
 #define NAME_MAX_LEN 256
-
 #define LINGER_READS 16
+
 /* What one reading of the files gave. It lives as long as a session that began by it. */
 struct credentials {
 	gnutls_certificate_credentials_t gnutls;
 	bool asks; /* for the peers' certificates */
+	uint8_t authority[32];
 	/* Of its own: who was let in by other credentials has to show again who he is. */
 	gnutls_datum_t ticket_key;
 	uint64_t expires_s;
@@ -168,12 +170,11 @@ linger(struct gateway_tls_session *s)
 {
 	int fd = gnutls_transport_get_int(s->gnutls);
 	char waste[4096];
-	ssize_t n;
+	ssize_t n = 1;
 
 	for (unsigned i = 0; n > 0 && i < LINGER_READS; i++)
 		n = recv(fd, waste, sizeof(waste), MSG_DONTWAIT);
-	} while (n > 0);
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? GNUTLS_E_AGAIN : -1;
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) ? GNUTLS_E_AGAIN : -1;
 }
 
 /* Inside the handshake, when the peer has shown its certificate, or that it has none. */
@@ -326,6 +327,8 @@ load_client_ca(struct credentials *c, const char *file, char *wrong)
 	if (err < 0)
 		return err;
 	n = gnutls_certificate_set_x509_trust_mem(c->gnutls, &pem, GNUTLS_X509_FMT_PEM);
+	if (gnutls_hash_fast(GNUTLS_DIG_SHA256, pem.data, pem.size, c->authority) < 0)
+		abort(); /* it is out of memory */
 	gnutls_free(pem.data);
 	if (n <= 0)
 		return complain(wrong, file, n < 0 ? gnutls_strerror(n) : "it has no certificate");
@@ -388,6 +391,13 @@ uint64_t
 gateway_tls_expires_s(const struct gateway_tls *t)
 {
 	return t->now->expires_s;
+}
+
+bool
+gateway_tls_asks(const struct gateway_tls *t, uint8_t authority[static 32])
+{
+	memcpy(authority, t->now->authority, sizeof(t->now->authority));
+	return t->now->asks;
 }
 
 uint64_t

@@ -40,7 +40,9 @@ int gateway_tls_load(struct gateway_tls *t, const struct gateway_tls_files *file
     char wrong[static GATEWAY_TLS_WRONG_MAX]);
 
 uint64_t gateway_tls_expires_s(const struct gateway_tls *t); /* when the first of the chain ends */
-uint64_t gateway_tls_refused(const struct gateway_tls *t);   /* handshakes, for the certificate */
+/* Whether peers must show certificates, and the SHA-256 of the file that says whose are good. */
+bool gateway_tls_asks(const struct gateway_tls *t, uint8_t authority[static 32]);
+uint64_t gateway_tls_refused(const struct gateway_tls *t); /* handshakes, for the certificate */
 
 /* Warns in the log when the end is GATEWAY_TLS_WARN_DAYS near: once for each day that is left. */
 void gateway_tls_watch(struct gateway_tls *t, uint64_t now_wall_s);

@@ -375,7 +375,7 @@ come(struct fixture *f, const struct comer *c, struct tls_ca_pair *pair)
 {
 	struct uplink_config *config = &f->pair.uplink_config;
 
-	f->pair.gateway_config.tls.client_ca = f->ca.file;
+	f->pair.gateway_config.tls.client_ca = f->ca.file; /* unless it runs: from its reload on */
 	if (f->pair.gateway == NULL)
 		http_pair_start_gateway(&f->pair);
 	config->client_certificate = config->client_key = NULL;
@@ -464,6 +464,69 @@ a_certificate_of_another_agent_opens_no_session(void **state)
 			     "name") > 0);
 }
 
+static bool
+is_back(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->pair.agent_sessions_n == 2 && http_pair_is_up(&f->pair);
+}
+
+static void
+who_is_in_has_to_show_the_certificate_that_is_asked_for_from_now_on(void **state)
+{
+	static const struct comer comer = { "office", NULL, false, DAY_S };
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	struct tls_ca_pair pair;
+
+	http_pair_start_gateway(p); /* which asks for none */
+	come(f, &comer, &pair);
+	assert_up(p);
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
+	assert_true(http_pair_wait(p, is_back, f, SOON_MS));
+	http_pair_forget(p);
+	http_pair_send(p, 20);
+	assert_all_come(p, SOON_MS);
+	assert_int_equal(p->agent_gone_n, 0);
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
+	http_pair_sleep(p, 300);
+	assert_int_equal(p->agent_sessions_n, 2); /* what is asked for is the same */
+	p->gateway_config.tls.client_ca = f->other.file;
+	assert_int_equal(gateway_reload(p->gateway, &p->gateway_config), 0);
+	assert_true(http_pair_wait(p, has_error, p, SOON_MS));
+	http_pair_sleep(p, 1000);
+	assert_false(http_pair_is_up(p));
+	assert_int_equal(p->agent_sessions_n, 2);
+	tls_ca_pair_free(&pair);
+}
+
+static void
+who_came_by_http_is_out_when_certificates_are_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct http_pair *p = &f->pair;
+	struct gateway_config *c = &p->gateway_config;
+
+	c->listen[0].tls = false;
+	http_pair_start_gateway(p);
+	http_pair_start_uplink(p);
+	assert_up(p);
+	assert_int_equal(gateway_certificate_expires_s(p->gateway), 0);
+	c->listen[0].tls = true;
+	c->tls.client_ca = f->ca.file;
+	assert_int_equal(gateway_reload(p->gateway, c), 0);
+	assert_true(gateway_certificate_expires_s(p->gateway) > 0);
+	assert_true(http_pair_wait(p, has_error, p, SOON_MS));
+	http_pair_sleep(p, 1000);
+	assert_false(http_pair_is_up(p));
+	assert_int_equal(p->agent_sessions_n, 1);
+	c->listen[0].tls = false;
+	c->tls.client_ca = NULL;
+	assert_int_equal(gateway_reload(p->gateway, c), 0);
+	assert_int_equal(gateway_certificate_expires_s(p->gateway), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -480,6 +543,8 @@ main(int argc, char **argv)
 		TEST(an_agent_comes_in_by_the_common_name_or_a_dns_name_of_its_certificate),
 		TEST(who_has_no_good_certificate_is_refused_in_the_handshake_and_both_ends_say_why),
 		TEST(a_certificate_of_another_agent_opens_no_session),
+		TEST(who_is_in_has_to_show_the_certificate_that_is_asked_for_from_now_on),
+		TEST(who_came_by_http_is_out_when_certificates_are_asked_for),
 	};
 
 	if (argc > 1)
