@@ -171,16 +171,6 @@ way_step(struct uplink_way *w, uint64_t now_us)
 
 /* -- All of them -- */
 
-void
-uplink_climb_begin(struct uplink *u, uint64_t wait_us, bool hurry)
-{
-	u->climbed_us = clock_us() + wait_us;
-	uplink_routes_find(u);
-	ladder_climb(&u->ladder, u->climbed_us, hurry);
-	u->climb_us = 0;
-	u->more = true;
-}
-
 static void
 ask_again(struct uplink *u)
 {
@@ -198,6 +188,19 @@ start_over(struct uplink *u)
 {
 	handshake_forget(&u->handshake);
 	ask_again(u);
+}
+
+void
+uplink_climb_begin(struct uplink *u, uint64_t wait_us, bool hurry)
+{
+	/* What is still asked was asked by a HELLO whose key the last session has used up. */
+	if (u->opening)
+		start_over(u);
+	u->climbed_us = clock_us() + wait_us;
+	uplink_routes_find(u);
+	ladder_climb(&u->ladder, u->climbed_us, hurry);
+	u->climb_us = 0;
+	u->more = true;
 }
 
 void
@@ -266,6 +269,9 @@ uplink_climb_settle(struct uplink *u, struct uplink_way *w)
 		    u->ways[i]->route->why[0] == '\0')
 			uplink_route_failed(u->ways[i]->route, "no answer so far", clock_wall_s());
 	ladder_settle(&u->ladder, w->number, clock_us());
+	for (size_t i = 0; i < u->ladder.n; i++)
+		if (u->ladder.rung[i].state == LADDER_WAITS)
+			uplink_climb_quiet(u->ways[i]);
 	w->route->why[0] = '\0';
 	u->round[0] = '\0';
 }
@@ -330,6 +336,7 @@ uplink_climb_run(struct uplink *u, uint64_t now_us)
 	i = u->opening && u->responding == NULL ? ladder_winner(&u->ladder, now_us) : LADDER_NONE;
 	if (i != LADDER_NONE)
 		respond(u, u->ways[i]);
+	ladder_end_grace(&u->ladder, now_us);
 	say_nothing_gets_through(u);
 	u->climb_us = due_us(u, calm);
 	if (u->climb_us <= now_us)

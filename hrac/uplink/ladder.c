@@ -134,6 +134,15 @@ better_wait_us(struct ladder *l, unsigned failures_n)
 	return us - us / 10 + tunnel_backoff_us(0, us / 5, us / 5, &l->seed);
 }
 
+static bool
+any_answers(const struct ladder *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->rung[i].state == LADDER_ANSWERS)
+			return true;
+	return false;
+}
+
 /* One of an order has failed: those behind it move up by what the next one still had to wait. */
 static void
 move_up(struct ladder *l, size_t i, uint64_t now_us)
@@ -160,6 +169,9 @@ ladder_failed(struct ladder *l, size_t i, uint64_t least_us, uint64_t now_us)
 	r->failures_n++;
 	r->fresh = false;
 	enter(r, LADDER_WAITS, now_us);
+	/* The next answer is a first one again. */
+	if (!any_answers(l))
+		l->grace_us = CLOCK_NEVER;
 	wait_us = l->climbing ?
 	    tunnel_backoff_us(r->failures_n, LADDER_RETRY_BASE_US, LADDER_RETRY_CAP_US, &l->seed) :
 	    better_wait_us(l, r->failures_n);
@@ -204,6 +216,13 @@ ladder_winner(const struct ladder *l, uint64_t now_us)
 		if (may_answer(&l->rung[i]) && ladder_better(l, i, best))
 			return LADDER_NONE;
 	return best;
+}
+
+void
+ladder_end_grace(struct ladder *l, uint64_t now_us)
+{
+	if (l->grace_us <= now_us)
+		l->grace_us = 0;
 }
 
 void
@@ -252,7 +271,7 @@ ladder_all_failed(const struct ladder *l)
 uint64_t
 ladder_due_us(const struct ladder *l, bool calm)
 {
-	uint64_t due_us = l->climbing ? l->grace_us : CLOCK_NEVER;
+	uint64_t due_us = l->climbing && l->grace_us != 0 ? l->grace_us : CLOCK_NEVER;
 
 	for (size_t i = 0; i < l->n; i++)
 		if (may_be_asked(l, i, calm) && l->rung[i].due_us < due_us)

@@ -49,7 +49,7 @@ struct ladder {
 	size_t n;
 	size_t in_use; /* LADDER_NONE while there is none */
 	bool climbing;
-	uint64_t grace_us; /* end of the grace; CLOCK_NEVER before the first answer */
+	uint64_t grace_us; /* end of the grace; CLOCK_NEVER while none answers; 0 = it is over */
 	uint64_t seed;
 };
 
@@ -80,6 +80,9 @@ bool ladder_again(struct ladder *l, size_t i, uint64_t now_us);
 
 /* While climbing: the one to take now, or LADDER_NONE. */
 size_t ladder_winner(const struct ladder *l, uint64_t now_us);
+
+/* A grace that is past is over: ladder_due_us tells of it no more. */
+void ladder_end_grace(struct ladder *l, uint64_t now_us);
 
 /* The climb is over, this one is in use. */
 void ladder_settle(struct ladder *l, size_t i, uint64_t now_us);

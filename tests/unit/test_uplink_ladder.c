@@ -296,6 +296,41 @@ a_rung_that_is_absent_is_left_out(void **state)
 }
 
 static void
+a_grace_that_is_past_asks_for_nothing_more(void **state)
+{
+	struct ladder l = climbing(2, 0);
+	uint64_t past_us = T0 + 10 * CLOCK_S;
+
+	(void)state;
+	ladder_asked(&l, 0, T0);
+	ladder_asked(&l, 1, T0);
+	ladder_answered(&l, 1, T0);
+	ladder_end_grace(&l, T0);
+	assert_int_equal(ladder_due_us(&l, true), T0 + LADDER_GRACE_US);
+	ladder_end_grace(&l, past_us);
+	assert_true(ladder_due_us(&l, true) == CLOCK_NEVER);
+	assert_int_equal(ladder_winner(&l, past_us), 1);
+}
+
+static void
+when_the_only_one_that_answered_fails_there_is_no_grace_any_more(void **state)
+{
+	struct ladder l = climbing(1, 0);
+	uint64_t past_us = T0 + 10 * CLOCK_S;
+
+	(void)state;
+	ladder_asked(&l, 0, T0);
+	ladder_answered(&l, 0, T0);
+	ladder_failed(&l, 0, 30 * CLOCK_S, past_us);
+	assert_true(ladder_due_us(&l, true) >= past_us + 30 * CLOCK_S);
+	assert_true(ladder_insert(&l, 0, 0, past_us));
+	ladder_asked(&l, 1, past_us);
+	ladder_answered(&l, 1, past_us);
+	assert_true(ladder_winner(&l, past_us) == LADDER_NONE);
+	assert_int_equal(ladder_winner(&l, past_us + LADDER_GRACE_US), 1);
+}
+
+static void
 no_more_rungs_than_fit(void **state)
 {
 	struct ladder l = climbing(LADDER_MAX, 0);
@@ -328,6 +363,8 @@ main(void)
 		    a_rung_that_holds_bodies_back_is_behind_all_others_and_asked_again),
 		cmocka_unit_test(a_rung_that_becomes_known_takes_its_place_and_is_asked),
 		cmocka_unit_test(a_rung_that_is_absent_is_left_out),
+		cmocka_unit_test(a_grace_that_is_past_asks_for_nothing_more),
+		cmocka_unit_test(when_the_only_one_that_answered_fails_there_is_no_grace_any_more),
 		cmocka_unit_test(no_more_rungs_than_fit),
 	};
 

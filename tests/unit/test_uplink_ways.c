@@ -182,6 +182,31 @@ a_better_way_that_answers_but_swallows_bodies_is_tried_and_left_again(void **sta
 	ways_end(&w);
 }
 
+static bool
+has_two_sessions(void *arg)
+{
+	struct ways *w = arg;
+
+	return w->pair.agent_sessions_n == 2 && http_pair_is_up(&w->pair);
+}
+
+static void
+a_session_lost_while_a_better_way_is_still_asked_is_replaced_at_once(void **state)
+{
+	struct ways w;
+
+	(void)state;
+	ways_start(&w, 2);
+	tcp_forwarder_black_hole(w.forwarder[0], true);
+	http_pair_start_uplink(&w.pair);
+	assert_goes(&w, 1, SOON_MS);
+	http_pair_stop_gateway(&w.pair);
+	http_pair_start_gateway(&w.pair);
+	assert_true(http_pair_wait(&w.pair, has_two_sessions, &w, SOON_MS));
+	assert_int_equal(http_pair_metric(uplink_metrics(w.pair.uplink), "uplink_refused"), 0);
+	ways_end(&w);
+}
+
 static void
 when_nothing_gets_through_one_line_says_why_for_each_way(void **state)
 {
@@ -213,6 +238,8 @@ main(void)
 		    a_way_that_is_shut_in_mid_call_is_left_for_another_and_the_session_stays),
 		cmocka_unit_test(
 		    a_better_way_that_answers_but_swallows_bodies_is_tried_and_left_again),
+		cmocka_unit_test(
+		    a_session_lost_while_a_better_way_is_still_asked_is_replaced_at_once),
 		cmocka_unit_test(when_nothing_gets_through_one_line_says_why_for_each_way),
 	};
 
