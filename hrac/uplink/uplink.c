@@ -57,7 +57,8 @@ set_retry(struct uplink *u)
 	uint64_t due_us = way_us < u->climb_us ? way_us : u->climb_us;
 	struct timeval tv;
 
-	if (u->probe_us < due_us)
+	/* It is not asked for while a session is being opened. */
+	if (u->tunnel != NULL && !u->opening && u->probe_us < due_us)
 		due_us = u->probe_us;
 	if (due_us == u->retry_us)
 		return;

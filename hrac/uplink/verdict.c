@@ -26,6 +26,21 @@ may_poll(const struct uplink *u)
 	return u->transport == CONFIG_AUTO || u->transport == CONFIG_BY_POLL;
 }
 
+/* Probed again after a while, which doubles; it may have been changed. */
+static void
+again_later(struct uplink *u, bool held)
+{
+	if (!held) {
+		u->probe_wait_us = 0;
+		u->probe_us = CLOCK_NEVER;
+		return;
+	}
+	u->probe_wait_us = u->probe_wait_us == 0 ? AGAIN_MIN_US : 2 * u->probe_wait_us;
+	if (u->probe_wait_us > AGAIN_MAX_US)
+		u->probe_wait_us = AGAIN_MAX_US;
+	u->probe_us = clock_us() + u->probe_wait_us;
+}
+
 void
 uplink_verdict_apply(struct uplink *u)
 {
@@ -34,6 +49,10 @@ uplink_verdict_apply(struct uplink *u)
 	bool up = always || (may_poll(u) && r->held[TUNNEL_UP]);
 	bool down = always || (may_poll(u) && r->held[TUNNEL_DOWN]);
 
+	/* It was found to hold back when it was not in use yet. */
+	if (u->ladder.rung[u->way->number].held && u->probed != u->way &&
+	    u->probe_us == CLOCK_NEVER)
+		again_later(u, true);
 	if (up != u->bounded[TUNNEL_UP] || down != u->bounded[TUNNEL_DOWN])
 		uplink_burst_set(u, up, down);
 }
@@ -48,21 +67,6 @@ lives(const struct uplink *u, const struct uplink_way *w, enum tunnel_dir dir)
 		    !tunnel_stream_bounded(l->stream) && tunnel_stream_live(l->stream))
 			return true;
 	return false;
-}
-
-/* Probed again after a while, which doubles; it may have been changed. */
-static void
-again_later(struct uplink *u, bool held)
-{
-	if (!held) {
-		u->probe_wait_us = 0;
-		u->probe_us = CLOCK_NEVER;
-		return;
-	}
-	u->probe_wait_us = u->probe_wait_us == 0 ? AGAIN_MIN_US : 2 * u->probe_wait_us;
-	if (u->probe_wait_us > AGAIN_MAX_US)
-		u->probe_wait_us = AGAIN_MAX_US;
-	u->probe_us = clock_us() + u->probe_wait_us;
 }
 
 /* Of the one in use, on which everything depends now. */
@@ -156,6 +160,11 @@ uplink_verdict_run(struct uplink *u, uint64_t now_us)
 {
 	if (now_us < u->probe_us || u->tunnel == NULL || u->opening)
 		return;
+	/* One at a time: after the one that is under way. */
+	if (u->probe != NULL) {
+		u->probe_us = now_us + CLOCK_S;
+		return;
+	}
 	u->probe_us = CLOCK_NEVER;
 	uplink_verdict_ask(u, u->way);
 }

@@ -58,8 +58,8 @@ uplink_way_begin(struct uplink *u, struct uplink_way *w)
 	u->from = NULL;
 	w->route->session = session_of(u);
 	forget_doubt(u);
-	uplink_verdict_apply(u);
 	uplink_verdict_ask(u, w);
+	uplink_verdict_apply(u);
 }
 
 /* -- What is known of a way by its streams -- */
