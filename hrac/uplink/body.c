@@ -47,12 +47,19 @@ since_start_us(const struct uplink_body *b)
 /* -- The end -- */
 
 static void
-body_end(struct uplink_body *b)
+stop(struct uplink_body *b)
 {
 	if (b->request != NULL)
 		uplink_http_close(b->request);
+	b->request = NULL;
 	event_del(&b->due);
 	event_del(&b->limit);
+}
+
+static void
+body_end(struct uplink_body *b)
+{
+	stop(b);
 	mem_free(b);
 }
 
@@ -65,8 +72,10 @@ say_result(struct uplink_body *b, struct uplink_body_result *r)
 	r->last_us = b->last_us;
 	r->segments.sent = b->last.sent - b->first.sent;
 	r->segments.again = b->last.again - b->first.again;
+	/* Who is told may let the loop's other work be done, in which nothing of this one may end. */
+	stop(b);
 	b->cb(b->arg, r);
-	body_end(b);
+	mem_free(b);
 }
 
 static void
