@@ -138,7 +138,13 @@ complete_hrac_tunnel(void *conf, char wrong[static SCHEMA_WRONG_MAX])
 		    "user:password, of at most 255 characters each");
 		return false;
 	}
-	c->tunnel.proxy_credentials_open = err != 0;
+	if (err == ERR_IO) {
+		snprintf(wrong, SCHEMA_WRONG_MAX,
+		    "the file of tunnel.proxy_credentials cannot be read; expected a readable file "
+		    "with one line, user:password");
+		return false;
+	}
+	c->tunnel.proxy_credentials_open = err == ERR_AUTH;
 	return true;
 }
 

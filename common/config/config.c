@@ -18,6 +18,8 @@
 #define SECTIONS_MAX 16
 #define VALUE_MAX 64 /* bytes of the largest type */
 
+static const char changed[] = "a file that it names changed while it was read";
+
 /* libconfuse hands its callbacks no pointer of ours; loading is not concurrent. */
 static struct {
 	const struct schema *schema;
@@ -158,29 +160,31 @@ check_section(cfg_t *cfg, const struct section *s)
 	return 0;
 }
 
-static void
+/* All was checked a moment ago; but a file that is named may have changed since. */
+static bool
 fill_value(const struct option *o, const char *text, void *out)
 {
-	/* A file was read and checked a moment ago, a default is a constant of ours. */
-	if (text != NULL && o->type->parse(o, text, out) != NULL)
-		abort();
+	return text == NULL || o->type->parse(o, text, out) == NULL;
 }
 
 /* cfg NULL: the section is not in the file. */
-static void
+static bool
 fill_options(const struct option *o, cfg_t *cfg, char *conf)
 {
+	bool good = true;
+
 	for (; o->name != NULL; o++) {
 		size_t n = cfg == NULL ? 0 : cfg_size(cfg, o->name);
 
 		if (o->list_max != 0)
 			memcpy(conf + o->list_n_offset, &n, sizeof(n));
 		if (n == 0)
-			fill_value(o, o->def, conf + o->offset);
+			good &= fill_value(o, o->def, conf + o->offset);
 		for (size_t i = 0; i < n; i++)
-			fill_value(o, cfg_getnstr(cfg, o->name, (unsigned)i),
+			good &= fill_value(o, cfg_getnstr(cfg, o->name, (unsigned)i),
 			    conf + o->offset + i * o->type->size);
 	}
+	return good;
 }
 
 static void
@@ -205,8 +209,8 @@ check_together(cfg_t *cfg, const struct section *s)
 	if (s->complete == NULL)
 		return 0;
 	conf = mem_zalloc(loading.schema->size);
-	fill_options(s->options, cfg, conf);
-	good = s->complete(conf, wrong);
+	snprintf(wrong, sizeof(wrong), "%s", changed);
+	good = fill_options(s->options, cfg, conf) && s->complete(conf, wrong);
 	release_options(s->options, conf);
 	mem_free(conf);
 	if (!good)
@@ -321,41 +325,54 @@ compare_titles(const void *a, const void *b)
 	return strcmp(x, y);
 }
 
-static void
+static bool
 fill_titled(const struct section *s, cfg_t *root, char *conf)
 {
+	bool good = true;
 	size_t n = cfg_size(root, s->name);
 	char *array = mem_calloc(n, s->struct_size);
 
 	for (size_t i = 0; i < n; i++) {
 		cfg_t *sec = cfg_getnsec(root, s->name, (unsigned)i);
 
-		fill_value(s->title, cfg_title(sec), array + i * s->struct_size);
-		fill_options(s->options, sec, array + i * s->struct_size);
+		good &= fill_value(s->title, cfg_title(sec), array + i * s->struct_size);
+		good &= fill_options(s->options, sec, array + i * s->struct_size);
 	}
-	qsort(array, n, s->struct_size, compare_titles);
+	qsort(array, n, s->struct_size, compare_titles); /* titles name no files */
 	memcpy(conf + s->offset, &array, sizeof(array));
 	memcpy(conf + s->n_offset, &n, sizeof(n));
+	return good;
 }
 
+static bool
+fill_section(const struct section *s, cfg_t *root, char *conf)
+{
+	bool given = s->name != NULL && is_given(root, s->name);
+	char wrong[SCHEMA_WRONG_MAX];
+
+	if (s->title != NULL)
+		return fill_titled(s, root, conf);
+	if (s->name == NULL)
+		return fill_options(s->options, root, conf);
+	if (!fill_options(s->options, given ? cfg_getnsec(root, s->name, 0) : NULL, conf))
+		return false;
+	return s->complete == NULL || !given || s->complete(conf, wrong);
+}
+
+/* NULL after an error was told. */
 static void *
 fill(cfg_t *root)
 {
 	char *conf = mem_zalloc(loading.schema->size);
-	char wrong[SCHEMA_WRONG_MAX];
+	bool good = true;
 
-	for (const struct section *s = loading.schema->sections; s->options != NULL; s++) {
-		if (s->title != NULL)
-			fill_titled(s, root, conf);
-		else if (s->name == NULL)
-			fill_options(s->options, root, conf);
-		else
-			fill_options(s->options,
-			    is_given(root, s->name) ? cfg_getnsec(root, s->name, 0) : NULL, conf);
-		if (s->complete != NULL && is_given(root, s->name) && !s->complete(conf, wrong))
-			abort(); /* it was checked a moment ago */
-	}
-	return conf;
+	for (const struct section *s = loading.schema->sections; s->options != NULL; s++)
+		good &= fill_section(s, root, conf);
+	if (good)
+		return conf;
+	cfg_error(root, "%s", changed);
+	schema_free(loading.schema, conf);
+	return NULL;
 }
 
 /* Reads text, which is file's, as `loading` says. */
@@ -364,6 +381,7 @@ parse(const char *file, char *text, void **out)
 {
 	FILE *f = fmemopen(text, strlen(text), "r");
 	int err = ERR_MALFORMED;
+	void *conf = NULL;
 	cfg_t *cfg;
 
 	if (f == NULL) /* an empty file, which lacks everything */
@@ -372,8 +390,10 @@ parse(const char *file, char *text, void **out)
 		abort();
 	cfg = declare(loading.schema);
 	cfg->filename = strdup(file);
-	if (cfg_parse_fp(cfg, f) == CFG_SUCCESS && check_file(cfg) == 0) {
-		*out = fill(cfg);
+	if (cfg_parse_fp(cfg, f) == CFG_SUCCESS && check_file(cfg) == 0)
+		conf = fill(cfg);
+	if (conf != NULL) {
+		*out = conf;
 		err = 0;
 	}
 	cfg_free(cfg);

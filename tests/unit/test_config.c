@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -811,6 +812,34 @@ credentials_that_others_may_read_are_not_made_use_of(void **state)
 	config_free_hrac(c);
 }
 
+/* A pipe says its line once: when it is read again, there is nothing. */
+static void
+a_file_that_changes_while_it_is_read_is_told_of_and_ends_nothing(void **state)
+{
+	static const char login[] = "alice:wonderland\n";
+	char line[128];
+	int fd;
+
+	(void)state;
+	for (int times = 0; times < 2; times++) {
+		strcpy(strchr(login_path, '.'), ".pipe");
+		assert_int_equal(mkfifo(login_path, 0600), 0);
+		fd = open(login_path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		assert_true(fd >= 0);
+		if (times > 0)
+			assert_int_equal(write(fd, login, strlen(login)), strlen(login));
+		snprintf(line, sizeof(line), "agent = a proxy_credentials = \"%s\"", login_path);
+		if (times == 0)
+			expect_error(false, example(false, 2, line), 3,
+			    "the file of tunnel.proxy_credentials cannot be read");
+		else
+			expect_error(false, example(false, 2, line), 8,
+			    "changed while it was read");
+		close(fd);
+		unlink(login_path);
+	}
+}
+
 static void
 shipped_hrac_conf_shows_the_true_defaults(void **state)
 {
@@ -929,6 +958,7 @@ main(void)
 		cmocka_unit_test(secrets_are_not_told),
 		cmocka_unit_test(file_that_cannot_be_read_is_named_with_the_reason),
 		cmocka_unit_test(file_cut_anywhere_is_refused_or_whole),
+		cmocka_unit_test(a_file_that_changes_while_it_is_read_is_told_of_and_ends_nothing),
 		cmocka_unit_test(shipped_hrac_conf_shows_the_true_defaults),
 		cmocka_unit_test(shipped_hras_conf_shows_the_true_defaults),
 		cmocka_unit_test(examples_secret_is_warned_of_when_started),
