@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <time.h>
 
 uint64_t
@@ -24,11 +25,13 @@ clock_wall_s(void)
 uint64_t
 clock_steady_s(void)
 {
-	static uint64_t begin_s;
+	static uint64_t begin_s; /* may be 0: a clock without a battery begins in 1970 */
+	static bool known;
 	struct timespec t;
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	if (begin_s == 0)
+	if (!known)
 		begin_s = clock_wall_s() - (uint64_t)t.tv_sec;
+	known = true;
 	return begin_s + (uint64_t)t.tv_sec;
 }
