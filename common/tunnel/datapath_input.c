@@ -203,14 +203,13 @@ tunnel_datagrams_start(struct tunnel *t, uint64_t now_us)
 }
 
 void
-tunnel_datagrams_stop(struct tunnel *t)
+datapath_free(struct tunnel *t)
 {
 	if (t->datapath == NULL)
 		return;
 	datagram_end_free(t->datapath->end);
 	mem_free(t->datapath);
 	t->datapath = NULL;
-	t->changed = true;
 }
 
 void

@@ -317,6 +317,8 @@ uint64_t datapath_due_us(const struct tunnel *t);
 void datapath_run(struct tunnel *t, uint64_t now_us);
 void datapath_busy(struct tunnel *t, uint64_t now_us); /* a call came, or none is left */
 void datapath_kick(struct tunnel *t, uint64_t now_us); /* another network */
+/* For tunnel_free alone: one that began anew would use its numbers twice under one key. */
+void datapath_free(struct tunnel *t);
 
 /* flush.c */
 void output_flush(struct tunnel *t, uint64_t now_us);

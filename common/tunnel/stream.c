@@ -66,6 +66,11 @@ tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64_t n
 	struct tunnel_request r = { .dir = dir, .bounded = t->polls[dir].on };
 	struct tunnel_stream *s;
 
+	/* A serial used twice would be a key used twice; a new session begins with new ones. */
+	if (t->next_serial == 0) {
+		t->broken = t->changed = true;
+		return ERR_FULL;
+	}
 	if (poll_make_room(t, dir) < 0)
 		return ERR_FULL;
 	if (d->asked_n > 0) {

@@ -97,7 +97,7 @@ tunnel_free(struct tunnel *t)
 	reliable_rx_free(&t->rx);
 	recover_free(t->recover);
 	meter_free(t->meter);
-	tunnel_datagrams_stop(t);
+	datapath_free(t);
 	mem_free(t->seen);
 	mem_wipe_free(t, sizeof(*t));
 }

@@ -136,7 +136,8 @@ int tunnel_rekey(struct tunnel *t, const struct tunnel_grant *grant, uint64_t no
 /*
  * Client: a new stream, whose request is about to be made; `path` gets what follows the
  * configured URL ("vofw/1/down/<session>/<serial>/<mac>"), good for this one request.
- * `user` is handed back by tunnel_stream_user. ERR_FULL beyond the cap.
+ * `user` is handed back by tunnel_stream_user. ERR_FULL beyond the cap, and when the session has
+ * no serial left: then it is broken.
  */
 int tunnel_stream_open(struct tunnel *t, enum tunnel_dir dir, void *user, uint64_t now_us,
     char path[static TUNNEL_PATH_MAX], struct tunnel_stream **out);
@@ -192,7 +193,6 @@ int tunnel_input(struct tunnel *t, struct tunnel_stream *s, const uint8_t *in, s
  * on_datagram, or when the session is not sealed. A second start changes nothing.
  */
 int tunnel_datagrams_start(struct tunnel *t, uint64_t now_us);
-void tunnel_datagrams_stop(struct tunnel *t);                     /* there is none any more */
 void tunnel_datagrams_restart(struct tunnel *t, uint64_t now_us); /* it is another one now */
 /* The session has another key; see datagram_end_rekey. */
 void tunnel_datagrams_rekey(struct tunnel *t, const uint8_t key[static CIPHER_KEY_LEN],
