@@ -6,11 +6,6 @@
 
 struct event_base;
 
-/*
- * The skeleton both agents share: options (-c FILE, -t, -V, -h, an action), the event base, SIGHUP, SIGTERM,
- * SIGINT, SIGPIPE ignored, sd_notify's READY=1 over $NOTIFY_SOCKET when set, RLIMIT_NOFILE raised
- * to its hard limit. One thread.
- */
 /* Something else to do with a configuration than to run: asked for by --NAME or --NAME=VALUE. */
 struct daemon_action {
 	const char *name;   /* "doctor" */
@@ -21,6 +16,11 @@ struct daemon_action {
 	int (*run)(const void *conf, const char *value, bool json);
 };
 
+/*
+ * The skeleton both agents share: options (-c FILE, -t, -V, -h, an action), the event base, SIGHUP, SIGTERM,
+ * SIGINT, SIGPIPE ignored, sd_notify's READY=1 over $NOTIFY_SOCKET when set, RLIMIT_NOFILE raised
+ * to its hard limit. One thread.
+ */
 struct daemon {
 	const char *name;    /* "hrac" */
 	const char *summary; /* one line for -h */

@@ -11,7 +11,6 @@
 
 #define VERSION 0x40 /* and in its lowest bit which of two keys */
 #define EPOCH 0x01
-#define LENGTH_LEN 2 /* of a batch on a stream; here the datagram tells it */
 
 struct datagram_end {
 	enum tunnel_dir writes;
@@ -203,10 +202,11 @@ write_one(struct datagram_end *e, const struct frame *f, size_t body_max, uint8_
 
 	datagram_came(e, &h.through, &h.missing);
 	frame_put(&w, f);
-	n = frame_header_put(&h, w.used, head) - LENGTH_LEN;
+	/* The datagram itself tells how long it is. */
+	n = frame_header_put(&h, w.used, head) - FRAME_LENGTH_FIELD;
 	if (w.bad || n + w.used > body_max)
 		return 0;
-	memcpy(out + DATAGRAM_HEADER_LEN, head + LENGTH_LEN, n);
+	memcpy(out + DATAGRAM_HEADER_LEN, head + FRAME_LENGTH_FIELD, n);
 	memcpy(out + DATAGRAM_HEADER_LEN + n, body, w.used);
 	datagram_seal(e, out, n + w.used, &len);
 	return len;

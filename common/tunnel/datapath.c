@@ -61,8 +61,8 @@ send_batch(struct tunnel *t, struct frame_header *h, const uint8_t *body, size_t
 	h->report = output_report(t, now_us);
 	datagram_came(d->end, &h->through, &h->missing);
 	h->has_datagrams = h->through != 0;
-	head_len = frame_header_put(h, n, head) - FRAME_LENGTH_LEN;
-	memcpy(buf + DATAGRAM_HEADER_LEN, head + FRAME_LENGTH_LEN, head_len);
+	head_len = frame_header_put(h, n, head) - FRAME_LENGTH_FIELD;
+	memcpy(buf + DATAGRAM_HEADER_LEN, head + FRAME_LENGTH_FIELD, head_len);
 	memcpy(buf + DATAGRAM_HEADER_LEN + head_len, body, n);
 	number = datagram_seal(d->end, buf, head_len + n, &len);
 	note_sent(t, number, wants, wants && h->has_media, now_us);
@@ -121,7 +121,10 @@ ask(struct tunnel *t, uint64_t now_us)
 	    now_us);
 }
 
-/* The longest way of writing an address is no longer than what asks for it; of what is, nothing is told. */
+/*
+ * An address that is longer than the question's payload is not told, so that the answer's is never
+ * longer.
+ */
 static void
 answer(struct tunnel *t, uint64_t now_us)
 {

@@ -141,10 +141,6 @@ tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n
 	return 0;
 }
 
-/*
- * When the batch that is gathered leaves. On a line that is full a segment more costs more than the
- * wait: then a thin flow waits for its next frame, and the others for a full batch.
- */
 /* When the burst leaves that is gathered for a bounded stream: all that waits, in one request. */
 static uint64_t
 burst_us(const struct tunnel *t)
@@ -169,6 +165,10 @@ polled(const struct tunnel *t)
 	return poll_on(t, t->writes) && !datapath_used(t);
 }
 
+/*
+ * When the batch that is gathered leaves. On a line that is full a segment more costs more than the
+ * wait: then a thin flow waits for its next frame, and the others for a full batch.
+ */
 static uint64_t
 gathered_us(const struct tunnel *t)
 {

@@ -47,8 +47,12 @@ struct tunnel_grant {
 	uint64_t instance; /* random at each start of HRAC: a new one means it lost its memory */
 	uint64_t boot;     /* random at each start of HRAS: likewise */
 	uint64_t session;  /* public name of the session, random, non-zero */
-	enum cipher_kind cipher;        /* by which what the key is for is sealed */
-	uint8_t key[HANDSHAKE_KEY_LEN]; /* HKDF of dh, secret and both nonces */
+	enum cipher_kind cipher; /* by which what the key is for is sealed */
+	/*
+	 * HKDF of dh, secret, and all that was said above. Of HANDSHAKE_REKEY: what the two then seal by
+	 * is made of it and of the key that they had (tunnel_rekey), and tunnel_grant has that.
+	 */
+	uint8_t key[HANDSHAKE_KEY_LEN];
 };
 
 /* The inside end. A value; start over with handshake_hello after any error. */

@@ -487,7 +487,9 @@ item_len(const struct stream_reader *r)
 {
 	if (!r->preamble_got)
 		return FRAME_PREAMBLE_LEN;
-	return r->have_len < 2 ? 2 : 2 + ((size_t)r->have[0] << 8 | r->have[1]);
+	if (r->have_len < FRAME_LENGTH_FIELD)
+		return FRAME_LENGTH_FIELD;
+	return FRAME_LENGTH_FIELD + ((size_t)r->have[0] << 8 | r->have[1]);
 }
 
 /* Completes the item that the last input cut. ERR_INCOMPLETE: all was taken, more is needed. */

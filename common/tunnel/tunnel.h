@@ -218,8 +218,9 @@ int tunnel_datagram_input(struct tunnel *t, uint8_t *in, size_t n, const struct 
  */
 int tunnel_send(struct tunnel *t, uint8_t type, const void *data, size_t n, uint64_t now_us);
 
-/* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when no stream is up: voice does not wait; ERR_FULL
- * (counted) when too much waits for streams that do not move. */
+/* Copies. ERR_TOO_BIG; ERR_DOWN (counted) when there is no stream, no datagrams carry voice, and no
+ * request is soon to come: voice does not wait; ERR_FULL (counted) when too much waits for streams that
+ * do not move. */
 int tunnel_send_media(struct tunnel *t, uint32_t channel, const void *data, size_t n,
     uint64_t now_us);
 
