@@ -64,6 +64,22 @@ network_has(const struct addr *a)
 	return has;
 }
 
+bool
+network_source(const struct addr *to, struct addr *out)
+{
+	struct sockaddr_storage own;
+	socklen_t len = sizeof(own);
+	int fd = socket(to->u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool known = fd >= 0 && connect(fd, &to->u.sa, addr_len(to)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&own, &len) == 0;
+
+	if (known)
+		addr_from_sockaddr((struct sockaddr *)&own, out);
+	if (fd >= 0)
+		close(fd);
+	return known;
+}
+
 static void
 on_settled(evutil_socket_t fd, short what, void *arg)
 {
@@ -117,7 +133,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	while ((got = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
-		size_t left = (size_t)got;
+		int left = (int)got; /* NLMSG_NEXT may take it below 0 */
 
 		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, left);
 		     h = NLMSG_NEXT(h, left))

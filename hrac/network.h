@@ -31,4 +31,7 @@ bool network_slept(int64_t ahead_before_us, int64_t ahead_now_us);
 /* Whether this machine has that address now (its port does not matter). */
 bool network_has(const struct addr *a);
 
+/* From which of its addresses this machine would now go there. False: it knows no way. */
+bool network_source(const struct addr *to, struct addr *out);
+
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "hrac/network.h"
 #include "hrac/uplink/impl.h"
 #include "log/log.h"
 
@@ -102,9 +103,29 @@ uplink_datagram_run(struct uplink *u)
 		u->datagrams_good = false;
 }
 
-void
-uplink_datagram_shaken(struct uplink *u)
+/* They pass, and a new socket would have the same address. */
+static bool
+is_untouched(const struct uplink *u)
 {
+	struct uplink_udp_facts udp;
+	struct tunnel_datagrams d;
+	struct addr source;
+
+	uplink_udp_facts(u->udp, &udp);
+	return u->tunnel != NULL && tunnel_datagrams(u->tunnel, clock_us(), &d) && d.good &&
+	    addr_is_set(&udp.local) && network_source(&udp.remote, &source) &&
+	    addr_same_host(&udp.local, &source);
+}
+
+/*
+ * An address whose lifetime is renewed is told like a new one, and much that changes is none of ours.
+ * If it was, and our address is the same, datagrams fall silent, and a new socket follows by that.
+ */
+void
+uplink_datagram_shaken(struct uplink *u, bool slept)
+{
+	if (!slept && is_untouched(u))
+		return;
 	uplink_udp_renew(u->udp);
 	if (u->tunnel != NULL)
 		tunnel_datagrams_restart(u->tunnel, clock_us());

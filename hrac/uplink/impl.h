@@ -223,9 +223,10 @@ void uplink_on_turn(void *uplink); /* something happened: a turn soon, for all t
 
 void uplink_datagram_init(struct uplink *u, bool allowed);
 void uplink_datagram_out(void *uplink, const uint8_t *data,
-    size_t n);                                 /* as in struct tunnel_handlers */
-void uplink_datagram_run(struct uplink *u);    /* at the end of each turn */
-void uplink_datagram_shaken(struct uplink *u); /* the network is another one */
+    size_t n);                              /* as in struct tunnel_handlers */
+void uplink_datagram_run(struct uplink *u); /* at the end of each turn */
+/* The network is another one, or this machine has slept. */
+void uplink_datagram_shaken(struct uplink *u, bool slept);
 const char *uplink_datagram_why(const struct uplink
 	*u); /* voice does not go by them; NULL: it does */
 void uplink_datagram_facts(const struct uplink *u, struct uplink_facts *out);

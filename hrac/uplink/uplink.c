@@ -370,7 +370,7 @@ uplink_shaken(struct uplink *u, bool slept)
 	else
 		u->counters.uplink_network_changes++;
 	uplink_way_shaken(u, slept);
-	uplink_datagram_shaken(u);
+	uplink_datagram_shaken(u, slept);
 	uplink_leave(u);
 }
 

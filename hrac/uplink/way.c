@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "config/config.h"
@@ -464,28 +462,6 @@ uplink_way_due_us(const struct uplink *u)
 
 /* -- When the ground shakes -- */
 
-/* From which of our addresses this machine would now go to that peer. */
-static bool
-source_for(const char *peer, struct addr *out)
-{
-	struct sockaddr_storage own;
-	socklen_t len = sizeof(own);
-	struct addr to;
-	bool known;
-	int fd;
-
-	if (addr_parse(peer, 0, &to) < 0)
-		return false;
-	fd = socket(to.u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	known = fd >= 0 && connect(fd, &to.u.sa, addr_len(&to)) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&own, &len) == 0;
-	if (known)
-		addr_from_sockaddr((struct sockaddr *)&own, out);
-	if (fd >= 0)
-		close(fd);
-	return known;
-}
-
 /*
  * Streams from an address that is gone will never hear anything again. When the way out has another
  * address now they may live or not: they are replaced, and carry on until then.
@@ -493,8 +469,10 @@ source_for(const char *peer, struct addr *out)
 static bool
 drop_stranded(struct uplink *u)
 {
-	struct addr local, source, gone = { 0 };
-	bool known = source_for(u->way->route->peer, &source), moved = false;
+	struct addr local, peer, source, gone = { 0 };
+	bool known =
+	    addr_parse(u->way->route->peer, 0, &peer) == 0 && network_source(&peer, &source);
+	bool moved = false;
 	struct uplink_link *l;
 
 	LIST_FOREACH(l, &u->links, link) {

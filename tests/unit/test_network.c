@@ -41,6 +41,18 @@ an_address_is_ours_or_not(void **state)
 }
 
 static void
+the_source_is_the_address_that_a_way_starts_from(void **state)
+{
+	struct addr to, source, local;
+
+	(void)state;
+	assert_int_equal(addr_parse("127.0.0.5:7", 0, &to), 0);
+	assert_int_equal(addr_parse("127.0.0.1:7", 0, &local), 0);
+	assert_true(network_source(&to, &source));
+	assert_true(addr_same_host(&source, &local));
+}
+
+static void
 on_shaken(void *arg, bool slept)
 {
 	unsigned *n = arg;
@@ -72,6 +84,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sleep_is_seen_by_the_clock_that_went_on),
 		cmocka_unit_test(an_address_is_ours_or_not),
+		cmocka_unit_test(the_source_is_the_address_that_a_way_starts_from),
 		cmocka_unit_test(where_nothing_changes_nothing_is_told),
 	};
 
