@@ -38,7 +38,8 @@ TAILQ_HEAD(questions, proxy_question);
 struct proxy {
 	struct event_base *base;
 	enum source source;
-	char *where; /* the proxy, the file, the URL */
+	char *where; /* the proxy, the file, the URL; may have a login */
+	char *name;  /* the same as people are told, without a login */
 	char *user, *password, *ca, *pac_program;
 	struct questions questions; /* the first is being answered */
 	struct event next;          /* answers the first */
@@ -135,7 +136,7 @@ on_pac(void *arg, const char *answer, const char *cause)
 	char what[TOLD_MAX];
 
 	p->job = NULL;
-	snprintf(what, sizeof(what), "the PAC file %s", p->where);
+	snprintf(what, sizeof(what), "the PAC file %s", p->name);
 	if (answer == NULL) {
 		give_up(p, what, cause);
 		return;
@@ -143,7 +144,7 @@ on_pac(void *arg, const char *answer, const char *cause)
 	passed_over = proxy_ways_add_pac(&ways, answer);
 	if (ways.n == 0) {
 		snprintf(what, sizeof(what), "the PAC file %s gives \"%.100s\", which names no way",
-		    p->where, answer);
+		    p->name, answer);
 		give_up(p, what, "");
 		return;
 	}
@@ -185,7 +186,7 @@ answer_from_file(struct proxy *p)
 	ssize_t n;
 	int fd;
 
-	snprintf(what, sizeof(what), "the PAC file %s cannot be read", p->where);
+	snprintf(what, sizeof(what), "the PAC file %s cannot be read", p->name);
 	buf_free(&p->script);
 	fd = open(p->where, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
@@ -226,7 +227,7 @@ on_fetched(void *arg, const uint8_t *body, size_t n, const char *cause)
 		evaluate(p);
 		return;
 	}
-	snprintf(what, sizeof(what), "the PAC file %s cannot be had", p->where);
+	snprintf(what, sizeof(what), "the PAC file %s cannot be had", p->name);
 	give_up(p, what, cause);
 }
 
@@ -299,6 +300,23 @@ parse_option(const char *option, enum source *source, const char **where)
 	return 0;
 }
 
+/* "http://user:password@host/x" as "http://host/x"; owned by the caller. */
+static char *
+without_login(const char *where)
+{
+	const char *host = strstr(where, "://");
+	size_t scheme_n, login_n;
+
+	if (*where == '/' || host == NULL)
+		return mem_strdup(where);
+	host += 3;
+	scheme_n = (size_t)(host - where);
+	/* The last one before the path: a password may have one, too. */
+	for (login_n = strcspn(host, "/?#"); login_n > 0 && host[login_n - 1] != '@'; login_n--)
+		;
+	return mem_printf("%.*s%s", (int)scheme_n, where, host + login_n);
+}
+
 int
 proxy_new(struct event_base *base, const struct proxy_config *config, struct proxy **out)
 {
@@ -314,6 +332,7 @@ proxy_new(struct event_base *base, const struct proxy_config *config, struct pro
 	p->base = base;
 	p->source = source;
 	p->where = mem_strdup(where);
+	p->name = without_login(where);
 	p->user = mem_strdup(config->user);
 	p->password = mem_strdup(config->password);
 	p->ca = mem_strdup(config->ca);
@@ -339,7 +358,8 @@ proxy_finder_free(struct proxy *p)
 	uplink_fetch_cancel(p->fetch);
 	pac_cancel(p->job);
 	buf_free(&p->script);
-	mem_free(p->where);
+	mem_wipe_free(p->where, strlen(p->where));
+	mem_free(p->name);
 	mem_free(p->user);
 	if (p->password != NULL)
 		mem_wipe_free(p->password, strlen(p->password));

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "hrac/proxy/pac.h"
 #include "hrac/proxy/proxy.h"
+#include "log/log.h"
 
 #define SCRIPT(answer) "function FindProxyForURL(url, host) { return '" answer "'; }"
 
@@ -189,6 +190,32 @@ an_environment_that_cannot_be_understood_is_direct(void **state)
 	expect_ways(*state, "http://h/", "direct");
 }
 
+struct told {
+	unsigned named_n, login_n;
+};
+
+static void
+on_told(void *arg, uint64_t wall_s, enum log_level level, const char *component, const char *text)
+{
+	struct told *t = arg;
+
+	(void)wall_s, (void)level, (void)component;
+	t->named_n += strstr(text, "the PAC file http://127.0.0.1:9/x.pac cannot be had") != NULL;
+	t->login_n += strstr(text, "looking-glass") != NULL;
+}
+
+static void
+a_pac_file_is_told_without_the_login_of_its_address(void **state)
+{
+	struct told told = { 0 };
+
+	start(*state, "pac:http://alice:looking-glass@127.0.0.1:9/x.pac", NULL, NULL);
+	expect_ways(*state, "http://h/", "direct");
+	log_recent(on_told, &told);
+	assert_int_equal(told.named_n, 1);
+	assert_int_equal(told.login_n, 0);
+}
+
 static void
 a_pac_file_is_read_anew_each_time(void **state)
 {
@@ -298,6 +325,7 @@ main(int argc, char **argv)
 		TEST(none_is_direct_whatever_the_environment_says),
 		TEST(the_environment_is_asked_for_each_url),
 		TEST(an_environment_that_cannot_be_understood_is_direct),
+		TEST(a_pac_file_is_told_without_the_login_of_its_address),
 		TEST(a_pac_file_is_read_anew_each_time),
 		TEST(a_pac_file_from_the_web_is_fetched_once_until_the_network_changes),
 		TEST(a_pac_file_that_cannot_be_had_is_direct_and_asked_for_again),
