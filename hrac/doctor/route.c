@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "hrac/doctor/impl.h"
+#include "hrac/uplink/cause.h"
 #include "tunnel/crypto.h"
 
 #define SMALL_LIMIT_MS 4000
@@ -39,7 +40,7 @@ on_look(void *arg, void *user, const struct uplink_http_result *r)
 	v->doctor->pending--;
 	/* What a proxy says of its own is no answer from behind it. */
 	if (l->step == UPLINK_LOOK_ANSWER && v->facts->proxy[0] != '\0' &&
-	    (l->status == 403 || (l->status >= 502 && l->status <= 504)))
+	    uplink_cause_of_proxy(v->facts->proxy, v->route->tls, l->status))
 		stop = DOCTOR_STOP_PROXY;
 	stop_at(v, stop, stop == DOCTOR_STOP_NOWHERE ? "" : r->cause);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "hrac/proxy/way.h"
 #include "hrac/uplink/proxy.h"
@@ -61,28 +62,38 @@ say_proxy_refused(const struct uplink_failure *f, long status, bool connect, cha
 		snprintf(out, cap, "the proxy cannot reach HRAS (HTTP %ld)", status);
 }
 
-/* What HRAS does not answer to those it serves, but a proxy does. */
-static bool
-is_of_proxy(long status)
+bool
+uplink_cause_of_proxy(const char *proxy, bool tls, long status)
 {
-	return status == 403 || status == 405 || status == 407 || status == 411 ||
-	    (status >= 501 && status <= 504);
+	/* A request that it shuts out itself has 407, whatever the way. */
+	if (status == 407)
+		return true;
+	/* A tunnel through it, by CONNECT or SOCKS, brings answers from behind it alone. */
+	if (tls || strncmp(proxy, "socks", 5) == 0)
+		return false;
+	/* What HRAS does not answer to those it serves, but a proxy does. */
+	return status == 403 || status == 405 || status == 411 || (status >= 501 && status <= 504);
 }
 
 /* An answer came, but none that HRAS gives to those it serves. */
 static void
 say_status(const struct uplink_failure *f, char *out, size_t cap)
 {
-	char *location = NULL, *type = NULL;
+	char *location = NULL, *type = NULL, *url = NULL;
+	bool tls;
 
+	curl_easy_getinfo(f->easy, CURLINFO_EFFECTIVE_URL, &url);
+	tls = url != NULL && strncasecmp(url, "https:", 6) == 0;
 	curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
 	curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
 	if (f->from_hras && f->status == 404)
 		snprintf(out, cap, "HRAS does not know our session");
 	else if (f->from_hras)
 		snprintf(out, cap, "HRAS refuses the request (HTTP %ld)", f->status);
-	else if (f->proxy != NULL && is_of_proxy(f->status))
+	else if (f->proxy != NULL && uplink_cause_of_proxy(f->proxy->name, tls, f->status))
 		say_proxy_refused(f, f->status, false, out, cap);
+	else if (f->status >= 502 && f->status <= 504)
+		snprintf(out, cap, "what stands before HRAS cannot reach it (HTTP %ld)", f->status);
 	else if (location != NULL)
 		snprintf(out, cap,
 		    "something on the way answers in the place of HRAS: HTTP %ld, redirect to %s (a "

@@ -26,4 +26,11 @@ struct uplink_failure {
 /* Writes at most cap bytes, "" for a request that HRAS answered with 200 and ended in order. */
 void uplink_cause(const struct uplink_failure *f, char *out, size_t cap);
 
+/*
+ * Whether that status, of an answer that is not of HRAS, is the word of the proxy of that name itself
+ * and not of something behind it; `tls`: HRAS is asked by https. For CONNECT refused see the proxy's
+ * answer to it.
+ */
+bool uplink_cause_of_proxy(const char *proxy, bool tls, long status);
+
 #endif

@@ -187,6 +187,8 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 		{ "HTTP/1.1 407 Who\r\nProxy-Authenticate: NTLM\r\n"
 		  "Proxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
 		    "offers NTLM, Basic)", "https://192.0.2.1/" },
+		{ "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n",
+		    "what stands before HRAS cannot reach it (HTTP 502)", NULL },
 		{ "GARBAGE\r\n\r\n", "is no web server", NULL },
 	};
 	struct http_pair p;
@@ -211,6 +213,22 @@ an_answer_that_is_not_of_hras_is_named(void **state)
 	close(fd);
 	mem_free(url);
 	http_pair_free(&p);
+}
+
+static void
+behind_a_tunnel_through_a_proxy_it_is_not_blamed(void **state)
+{
+	static const long statuses[] = { 403, 405, 411, 501, 502, 503, 504 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+		assert_true(uplink_cause_of_proxy("http://p:3128", false, statuses[i]));
+		assert_true(uplink_cause_of_proxy("https://p:3129", false, statuses[i]));
+		assert_false(uplink_cause_of_proxy("http://p:3128", true, statuses[i]));
+		assert_false(uplink_cause_of_proxy("socks5h://p:1080", false, statuses[i]));
+	}
+	assert_true(uplink_cause_of_proxy("http://p:3128", true, 407));
+	assert_false(uplink_cause_of_proxy("http://p:3128", false, 404));
 }
 
 static void
@@ -273,6 +291,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_libcurl_says_is_told_in_words_of_the_thing_itself),
 		cmocka_unit_test(a_failure_that_goes_on_is_told_once),
 		cmocka_unit_test(an_answer_that_is_not_of_hras_is_named),
+		cmocka_unit_test(behind_a_tunnel_through_a_proxy_it_is_not_blamed),
 		cmocka_unit_test(a_certificate_of_another_authority_is_refused_with_the_reason),
 		cmocka_unit_test(a_configuration_that_cannot_work_is_refused),
 	};
