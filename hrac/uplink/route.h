@@ -30,9 +30,9 @@ struct uplink_route {
 
 	/* Learned. */
 	struct addr address; /* of `host`, where it answered last; not set = ask for the name */
-	char
-	    peer[UPLINK_ROUTE_PEER_MAX]; /* "192.0.2.1:80" of the last connection; "-" = none yet */
-	bool held[2];                    /* by enum tunnel_dir: bodies are held back on the way */
+	/* "192.0.2.1:80" of the last connection made (the proxy's, by one); "-" = none yet. */
+	char peer[UPLINK_ROUTE_PEER_MAX];
+	bool held[2];     /* by enum tunnel_dir: bodies are held back on the way */
 	uint64_t session; /* the last whose stream lived on it: it leads to that HRAS; 0 = none */
 	char why[UPLINK_ROUTE_WHY_MAX]; /* it failed last; "" = it works, or was never asked */
 	uint64_t why_wall_s;
